@@ -1,0 +1,1 @@
+"""The command line: `overread NOUN VERB`, one module per noun."""

@@ -1,0 +1,1 @@
+"""Container Service commands: model, lint, explain."""

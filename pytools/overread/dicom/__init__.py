@@ -1,0 +1,1 @@
+"""DICOM objects and geometry, pure on pydicom datasets (edition: DICOM 2026b)."""

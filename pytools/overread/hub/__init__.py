@@ -1,0 +1,1 @@
+"""The embedded hub: a small server that answers as XNAT does."""

@@ -1,0 +1,1 @@
+"""Decisions about a study: manifest, arrival, selection, completion, progression. Pure."""

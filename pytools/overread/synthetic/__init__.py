@@ -1,0 +1,1 @@
+"""Made-up exams with a known truth, for tests, training and the demo."""
