@@ -1,0 +1,1 @@
+"""XNAT's API, one folder per area: ``routes.py`` answers, ``store.py`` decides and keeps."""

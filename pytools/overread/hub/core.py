@@ -1,0 +1,105 @@
+"""The `Hub` object: everything that belongs to one hub. Two hubs in one process share nothing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from overread.hub.config import HubConfig
+from overread.hub.database import Database
+from overread.hub.events import EventBus
+from overread.hub.layout import Layout
+from overread.hub.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """A part that works in the background."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End, and wait until it has ended."""
+
+
+class Hub:
+    """One hub: settings, files, database, logins, events, background services.
+
+    Parameters
+    ----------
+    config
+        Settings.
+
+    Notes
+    -----
+    Areas add what they need in ``overread.hub.app.assemble``.
+    """
+
+    def __init__(self, config: HubConfig) -> None:
+        self.config = config
+        self.layout = Layout(config.home.resolve())
+        self.layout.make()
+        shutil.rmtree(self.layout.tmp, ignore_errors=True)
+        self.layout.tmp.mkdir()
+        self.database = Database(f"sqlite:///{self.layout.database}")
+        self.sessions = Sessions(self)
+        self.events = EventBus()
+        self.services: list[Service] = []
+
+    def start(self) -> None:
+        """Start all background services."""
+        for service in self.services:
+            service.start()
+
+    def stop(self) -> None:
+        """Stop them, the last started first, and close the database."""
+        for service in reversed(self.services):
+            service.stop()
+        self.database.close()
+
+
+class Ticker:
+    """A background service that calls a function again and again.
+
+    Parameters
+    ----------
+    name
+        Name of the thread.
+    work
+        Called every `interval_s`, and at once after `wake`. Whatever it raises is logged; the next call comes all
+        the same.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None], *, interval_s: float) -> None:
+        self._work, self._interval_s = work, interval_s
+        self._wake, self._end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the call under way."""
+        self._end.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def wake(self) -> None:
+        """Call the function soon."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            self._wake.clear()
+            try:
+                self._work()
+            except Exception:  # the outermost loop of a service: it must go on
+                log.exception("%s failed; trying again", self._thread.name)
+            self._wake.wait(self._interval_s)

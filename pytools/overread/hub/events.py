@@ -1,0 +1,69 @@
+"""Events inside the hub, published within the transaction that causes them.
+
+What a listener does (such as queueing a container run) is kept or forgotten together with its cause: no crash can
+part them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+_PACKAGE = "org.nrg.xnat.eventservice.events."
+SESSION = _PACKAGE + "SessionEvent"
+SUBJECT = _PACKAGE + "SubjectEvent"
+PROJECT = _PACKAGE + "ProjectEvent"
+SUBJECT_ASSESSOR = _PACKAGE + "SubjectAssessorEvent"
+SCAN = _PACKAGE + "ScanEvent"
+IMAGE_ASSESSOR = _PACKAGE + "ImageAssessorEvent"
+RESOURCE = _PACKAGE + "ResourceEvent"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened to an object.
+
+    Parameters
+    ----------
+    type, status
+        XNAT's event class and status (CREATED, UPDATED, MERGED, DELETED).
+    project
+        The object's project.
+    xsi_type, uri, label
+        The object; `uri` such as ``/archive/experiments/XNAT_E00001``.
+    user
+        Login of who caused it.
+    payload
+        The object as the Event Service serialises it for filters.
+    """
+
+    type: str
+    status: str
+    project: str
+    xsi_type: str
+    uri: str
+    label: str
+    user: str
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Session, Event], None]
+
+
+class EventBus:
+    """Passes events to listeners."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` at every event."""
+        self._listeners.append(listener)
+
+    def publish(self, db: Session, event: Event) -> None:
+        """Tell all listeners, within the transaction of `db`."""
+        for listener in self._listeners:
+            listener(db, event)

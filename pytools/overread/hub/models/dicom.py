@@ -1,0 +1,71 @@
+"""Receivers, what they received, and the prearchive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from overread.hub.models.base import Base, utc_now
+
+
+class Receiver(Base):
+    """A DICOM receiver, as `/xapi/dicomscp` has it. ``settings`` holds the other keys of that document."""
+
+    __tablename__ = "receiver"
+    __table_args__ = (UniqueConstraint("ae_title", "port"),)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    ae_title: Mapped[str]
+    port: Mapped[int]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class PrearchiveSession(Base):
+    """A session that is arriving. ``folder`` is relative to the prearchive: project/timestamp/name."""
+
+    __tablename__ = "prearchive_session"
+    __table_args__ = (Index("ix_prearchive_study", "study_instance_uid"),)
+    pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    project: Mapped[str]  # "Unassigned" when no project took it
+    timestamp: Mapped[str]
+    name: Mapped[str]
+    subject: Mapped[str] = mapped_column(default="")
+    study_instance_uid: Mapped[str]
+    status: Mapped[str] = mapped_column(default="RECEIVING")
+    auto_archive: Mapped[bool | None]
+    reason: Mapped[str] = mapped_column(default="")  # why it waits, is whole, or went wrong, in words
+    uploaded: Mapped[datetime] = mapped_column(default=utc_now)
+    last_modified: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ReceivedObject(Base):
+    """The ledger: one line for every object that reached us, whatever became of it.
+
+    ``state`` is received, refused or archived.
+    """
+
+    __tablename__ = "received_object"
+    __table_args__ = (
+        Index("ix_received_session", "prearchive_pk"),
+        Index("ix_received_sop", "sop_instance_uid"),
+        Index("ix_received_state", "state"),
+    )
+    pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    prearchive_pk: Mapped[int | None] = mapped_column(ForeignKey("prearchive_session.pk"))
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(default="")
+    path: Mapped[str] = mapped_column(default="")  # relative to the hub's home
+    source: Mapped[str] = mapped_column(default="")  # receiver and calling AE title, or the REST route
+    study_instance_uid: Mapped[str] = mapped_column(default="")
+    series_instance_uid: Mapped[str] = mapped_column(default="")
+    sop_instance_uid: Mapped[str] = mapped_column(default="")
+    sop_class_uid: Mapped[str] = mapped_column(default="")
+    transfer_syntax_uid: Mapped[str] = mapped_column(default="")
+    header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the few keywords that arrival rules look at
+    size: Mapped[int] = mapped_column(default=0)
+    received_at: Mapped[datetime] = mapped_column(default=utc_now)
+    session_id: Mapped[str | None]  # experiment it was archived into
