@@ -23,7 +23,7 @@ def log_in(call: Call) -> Response:
 
 def session(call: Call) -> Response:
     """Tell the session's id, and with ``CSRF=true`` its token."""
-    session_id = call.session_id or getattr(call.request.state, "new_session", "")
+    session_id: str = call.session_id or getattr(call.request.state, "new_session", None) or ""
     body = session_id
     if call.flag("CSRF"):
         body += f"; XNAT_CSRF={call.hub.sessions.csrf(session_id)}"
