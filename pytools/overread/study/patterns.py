@@ -1,0 +1,141 @@
+"""Regular expressions that a manifest may carry.
+
+Python's matcher backtracks: on an unlucky text some expressions take longer than the universe lasts. Descriptions come
+from anywhere in a hospital, so the text can't be trusted and the expression must be harmless by its shape:
+
+* no repeat inside a repeated group, no alternatives inside a repeated group (``(a+)+``, ``(a|aa)*``);
+* at most `MAX_REPEATS` open repeats, `MAX_OPTIONALS` optional items and `MAX_CHOICES` groups with alternatives;
+* no back-references, no conditionals, no verbose mode;
+* at most `MAX_LENGTH` characters, and only the first `MAX_TEXT` characters of a value are looked at.
+
+With these the work is bounded by about ``MAX_TEXT ** (MAX_REPEATS + 1)`` divided by a factorial: below a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MAX_LENGTH = 200
+MAX_TEXT = 128  # LO, the longest kind of description that rules look at, holds 64 (PS3.5 Table 6.2-1)
+MAX_REPEATS = 3
+MAX_OPTIONALS = 8
+MAX_CHOICES = 4
+
+_TOKEN = re.compile(
+    r"""
+    (?P<escape>\\.)
+  | (?P<klass>\[\^?\]?(?:\\.|[^\]\\])*\])
+  | (?P<open>\((?:\?(?:[aiLmsux]*(?:-[imsx]+)?:|P<\w+>|P=\w+\)|\#[^)]*\)|<?[=!]|[aiLmsux]+\)|\(\w+\)|>)?)?)
+  | (?P<close>\))
+  | (?P<repeat>(?:[*+?]|\{\d*,\d*\}|\{\d+\})[?+]?)
+  | (?P<choice>\|)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass
+class _Group:
+    """What has been seen inside one pair of parentheses (or in the expression as a whole)."""
+
+    repeats: bool = False
+    choice: bool = False
+
+
+@dataclass
+class _Count:
+    repeats: int = 0
+    optionals: int = 0
+    choices: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def fault_of(pattern: str) -> str:
+    """Say why an expression can't be used.
+
+    Parameters
+    ----------
+    pattern
+        A regular expression in Python's notation.
+
+    Returns
+    -------
+    str
+        The reason and the mend; empty when the expression compiles and is harmless.
+    """
+    if len(pattern) > MAX_LENGTH:
+        return f"the expression has {len(pattern)} characters, at most {MAX_LENGTH} are read; shorten it"
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"is no regular expression: {error}"
+    return next(_shape_faults(pattern), "")
+
+
+def find(pattern: str, text: str) -> bool:
+    """Tell whether an expression is found anywhere in the first `MAX_TEXT` characters of a text."""
+    return re.search(pattern, text[:MAX_TEXT]) is not None
+
+
+def _shape_faults(pattern: str) -> Iterator[str]:
+    count = _count(pattern)
+    yield from count.faults
+    if count.repeats > MAX_REPEATS:
+        yield f"has {count.repeats} open repeats (* + {{n,m}}), at most {MAX_REPEATS} are safe; use fewer"
+    if count.optionals > MAX_OPTIONALS:
+        yield f"has {count.optionals} optional items (?), at most {MAX_OPTIONALS} are safe; use fewer"
+    if count.choices > MAX_CHOICES:
+        yield f"has {count.choices} groups of alternatives, at most {MAX_CHOICES} are safe; use several rules"
+
+
+def _count(pattern: str) -> _Count:
+    count = _Count()
+    stack = [_Group()]
+    last: _Group | None = None  # the group that has just been closed: a repeat would repeat it
+    for match in _TOKEN.finditer(pattern):
+        kind, text = match.lastgroup, match.group()
+        if kind == "close" and len(stack) > 1:
+            last = stack.pop()
+            stack[-1].repeats |= last.repeats
+            stack[-1].choice |= last.choice
+            continue
+        if kind == "open":
+            _open(text, stack, count)
+        elif kind == "choice":
+            count.choices += not stack[-1].choice
+            stack[-1].choice = True
+        elif kind == "repeat":
+            _repeat(text, last, stack[-1], count)
+        elif kind == "escape" and text[1] in "123456789":
+            count.faults.append("back-references are not read; write the text out")
+        last = None
+    return count
+
+
+def _open(text: str, stack: list[_Group], count: _Count) -> None:
+    if text.startswith("(?P="):
+        count.faults.append("back-references are not read; write the text out")
+    elif text.startswith("(?("):
+        count.faults.append("conditionals are not read; use several rules")
+    elif re.match(r"\(\?[aiLmsu]*x", text):
+        count.faults.append("verbose mode (?x) is not read; write the expression without blanks")
+    # "(?i)" and comments close at once and open no group.
+    if not text.endswith(")") or text.startswith("(?("):
+        stack.append(_Group())
+
+
+def _repeat(text: str, repeated: _Group | None, around: _Group, count: _Count) -> None:
+    if repeated is not None and text != "?" and (repeated.repeats or repeated.choice):
+        count.faults.append(
+            "repeats a group that itself repeats or has alternatives, which can take for ever; "
+            "write [ab]* instead of (a|b)*, a+ instead of (a+)+"
+        )
+    around.repeats = True
+    bare = text[:-1] if len(text) > 1 and text[-1] in "?+" else text
+    if bare == "?":
+        count.optionals += 1
+    elif not re.fullmatch(r"\{\d+\}", bare):
+        count.repeats += 1

@@ -1,0 +1,123 @@
+"""YAML that a stranger may have written, read with the line of each value.
+
+Stricter than YAML: no anchors, no tags, no doubled keys, no more than 256 kB and 20 levels. Each of these is either an
+attack or a slip, and none is needed in a file of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from overread.errors import SpecError
+from overread.study.problems import Location, dotted
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 20
+_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file.
+
+    Parameters
+    ----------
+    value
+        Dicts with text keys, lists, text, numbers, booleans, None.
+    lines
+        Line (from 1) of each location; the empty location is the file.
+    """
+
+    value: object
+    lines: Mapping[Location, int]
+
+
+def parse_yaml(text: str, *, source: str) -> Document:
+    """Parse YAML or JSON text.
+
+    Parameters
+    ----------
+    text
+        The file's contents.
+    source
+        File name for error messages.
+
+    Returns
+    -------
+    Document
+        Dates stay text: a manifest says everything it means by itself.
+
+    Raises
+    ------
+    SpecError
+        Not YAML, or YAML of the kinds that are refused.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise SpecError(
+            f"is larger than {MAX_BYTES // 1024} kB; split it, or check that it is the right file", source=source
+        )
+    try:
+        # The C loader is not used: its marks are the same, but it is not built on every machine.
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):
+                line = token.start_mark.line + 1
+                raise SpecError(
+                    "anchors (&), aliases (*) and tags (!) are not read here; write the value out, or quote it",
+                    source=f"{source}:{line}",
+                )
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise SpecError(
+            f"is not YAML: {error.problem or error.context}; check indentation and quotes", source=where
+        ) from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"is not YAML: {str(error).splitlines()[0]}", source=source) from None
+    except RecursionError:
+        raise SpecError("is nested too deeply", source=source) from None
+    if node is None:
+        raise SpecError("is empty; start from the example in the documentation", source=source)
+    lines: dict[Location, int] = {}
+    return Document(value=_value(node, (), source, lines), lines=lines)
+
+
+def _value(node: yaml.Node, location: Location, source: str, lines: dict[Location, int]) -> object:
+    lines.setdefault(location, node.start_mark.line + 1)
+    if len(location) > MAX_DEPTH:
+        raise SpecError("is nested too deeply", source=f"{source}:{node.start_mark.line + 1}")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, location, source, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*location, index), source, lines) for index, item in enumerate(node.value)]
+    return _scalar(node, location, source)
+
+
+def _mapping(node: yaml.MappingNode, location: Location, source: str, lines: dict[Location, int]) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SpecError("a key must be a word", source=f"{source}:{line}", path=dotted(location))
+        key = str(key_node.value)
+        if key in result:
+            raise SpecError(
+                f"the key '{key}' stands here twice; keep one", source=f"{source}:{line}", path=dotted((*location, key))
+            )
+        lines[(*location, key)] = line
+        result[key] = _value(value_node, (*location, key), source, lines)
+    return result
+
+
+def _scalar(node: yaml.Node, location: Location, source: str) -> object:
+    if node.tag not in _PLAIN_TAGS:  # a date, or "<<" and "=": text for us
+        return str(node.value)
+    try:
+        value: object = yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    except ValueError as error:  # a number of thousands of digits
+        line = node.start_mark.line + 1
+        raise SpecError(f"is no number: {error}", source=f"{source}:{line}", path=dotted(location)) from None
+    return value
