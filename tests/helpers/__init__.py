@@ -1,0 +1,1 @@
+"""What the tests share: no module here is imported by the package."""

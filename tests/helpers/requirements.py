@@ -1,0 +1,118 @@
+"""The pytest plugin behind ``@pytest.mark.needs(...)``, ``--fast`` and the time limits.
+
+A test names what it needs from outside Python: ``@pytest.mark.needs("dciodvfy", "chromium")``. Where that is missing,
+the test is skipped on a laptop and fails with ``CI=true``, so that nothing is left out unnoticed where it matters. The
+summary lists what was missing and how many tests it cost.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from helpers import docker_engine
+from helpers.browser import find_chromium
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_SLOW_TIMEOUT_S = 1200
+_HEAVY = ("chromium", "docker-engine", "ohif")
+_MRICRON_TEMPLATES = Path("/usr/share/mricron/templates")
+_missing_key = pytest.StashKey[Counter[str]]()
+
+
+def _file_reason(path: Path, remedy: str) -> str | None:
+    return None if path.exists() else f"{path} is not there: {remedy}"
+
+
+def _chromium_reason() -> str | None:
+    return None if find_chromium() else "no Chromium is installed"
+
+
+_SPECIAL: Mapping[str, Callable[[], str | None]] = {
+    "chromium": _chromium_reason,
+    "docker-engine": docker_engine.why_no_engine,
+    "mricron-data": lambda: _file_reason(_MRICRON_TEMPLATES, "install Debian's mricron-data"),
+    "ohif": lambda: _file_reason(REPOSITORY / "build/ohif/index.html", "run `make setup`"),
+    "plugins": lambda: _file_reason(REPOSITORY / "build/plugins", "run `make setup`"),
+}
+"""Needs that are no program on the PATH: each function says what is missing, ``None`` if nothing is."""
+
+
+def why_missing(need: str) -> str | None:
+    """Say why the thing of this name cannot be used here; ``None`` if it can."""
+    if need in _SPECIAL:
+        return _SPECIAL[need]()
+    return None if shutil.which(need) else f"the program {need} is not installed"
+
+
+def is_ci() -> bool:
+    """Whether a missing program is a failure: with ``CI=true``."""
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def needs_of(item: pytest.Item) -> list[str]:
+    """List what a test needs, in the order of its markers."""
+    return [str(need) for marker in item.iter_markers("needs") for need in marker.args]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--fast``."""
+    parser.addoption("--fast", action="store_true", help="leave out tests that are slow or need a browser or an engine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count what is missing."""
+    config.stash[_missing_key] = Counter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run cheap tests first, give slow ones their time, and drop them with ``--fast``."""
+    for item in items:
+        if _cost(item) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT_S))
+    if config.getoption("--fast"):
+        config.hook.pytest_deselected(items=[item for item in items if _cost(item)])
+        items[:] = [item for item in items if not _cost(item)]
+    items.sort(key=_cost)
+
+
+def _cost(item: pytest.Item) -> int:
+    """0: seconds at most; 1: slow; 2: a browser or an engine has to be started."""
+    if any(need in _HEAVY for need in needs_of(item)):
+        return 2
+    return 1 if item.get_closest_marker("slow") else 0
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs are not met, or fail it in CI."""
+    reasons = {need: reason for need in needs_of(item) if (reason := why_missing(need))}
+    if not reasons:
+        return
+    item.config.stash[_missing_key].update(reasons.keys())
+    text = "; ".join(reasons.values())
+    if is_ci():
+        pytest.fail(f"{text} (with CI=true nothing may be missing)", pytrace=False)
+    pytest.skip(text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which external programs were missing and how many tests that cost."""
+    missing = config.stash[_missing_key]
+    if not missing:
+        return
+    terminalreporter.section("missing external programs")
+    for need, tests in sorted(missing.items()):
+        terminalreporter.write_line(f"{need}: {tests} test{'s' if tests > 1 else ''} not run ({why_missing(need)})")
