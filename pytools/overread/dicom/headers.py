@@ -31,7 +31,6 @@ _PATIENT_AND_STUDY: Final = (
     "StudyDescription",
     "AccessionNumber",
     "ReferringPhysicianName",
-    "PositionReferenceIndicator",
     "TimezoneOffsetFromUTC",
 )
 """Patient Module (C.7.1.1), General Study Module (C.7.2.1), Patient Study Module (C.7.2.2), as far as commonly used."""
@@ -47,7 +46,6 @@ _TYPE_2: Final = frozenset(
         "StudyID",
         "AccessionNumber",
         "ReferringPhysicianName",
-        "PositionReferenceIndicator",
     }
 )
 """Present even where the value is unknown."""
@@ -69,6 +67,7 @@ _REFERENCE: Final = (
     "LossyImageCompressionMethod",
 )
 _DS_MAX: Final = 16
+_LO_MAX: Final = 64
 
 
 def reference_copy(image: Dataset) -> Dataset:
@@ -83,7 +82,7 @@ def reference_copy(image: Dataset) -> Dataset:
     for keyword in _PATIENT_AND_STUDY:
         if keyword in _TYPE_2:
             setattr(copy, keyword, "")
-    copy.PatientName = ""
+    copy.PositionReferenceIndicator = plain_text(text_of(image, "PositionReferenceIndicator"), limit=_LO_MAX)
     if "Modality" not in copy:
         raise DataError(
             "An image lacks this attribute: send it again.", uid=text_of(image, "SOPInstanceUID"), tag="Modality"
