@@ -25,7 +25,11 @@ class Receiver(Base):
 
 
 class PrearchiveSession(Base):
-    """A session that is arriving. ``folder`` is relative to the prearchive: project/timestamp/name."""
+    """A session that is arriving. Its folder in the prearchive is project/timestamp/name.
+
+    ``status`` is XNAT's, or ``ARCHIVED`` or ``DELETED`` for a session that has left the prearchive: its row stays, so
+    that the ledger can say what became of an exam, but no list shows it.
+    """
 
     __tablename__ = "prearchive_session"
     __table_args__ = (Index("ix_prearchive_study", "study_instance_uid"),)
@@ -38,6 +42,7 @@ class PrearchiveSession(Base):
     status: Mapped[str] = mapped_column(default="RECEIVING")
     auto_archive: Mapped[bool | None]
     reason: Mapped[str] = mapped_column(default="")  # why it waits, is whole, or went wrong, in words
+    session_id: Mapped[str | None]  # experiment it became, or was merged into
     uploaded: Mapped[datetime] = mapped_column(default=utc_now)
     last_modified: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -45,7 +50,7 @@ class PrearchiveSession(Base):
 class ReceivedObject(Base):
     """The ledger: one line for every object that reached us, whatever became of it.
 
-    ``state`` is received, refused or archived.
+    ``state`` is received, refused, duplicate (the same bytes came before), archived or deleted.
     """
 
     __tablename__ = "received_object"
@@ -67,5 +72,6 @@ class ReceivedObject(Base):
     transfer_syntax_uid: Mapped[str] = mapped_column(default="")
     header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the few keywords that arrival rules look at
     size: Mapped[int] = mapped_column(default=0)
+    digest: Mapped[str] = mapped_column(default="")  # MD5 of the file in hex, as XNAT's catalogs have it
     received_at: Mapped[datetime] = mapped_column(default=utc_now)
     session_id: Mapped[str | None]  # experiment it was archived into
