@@ -1,0 +1,170 @@
+"""Measure weights on held-out synthetic exams and write what was measured; numbers are never typed by hand.
+
+``python evaluate.py --name unseen-anatomy --anatomies colin27 --weights mni.pt --report ../model/evaluation.json``
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from inference import Network, load_network
+from numpy.typing import NDArray
+
+from overread.synthetic.anatomy import load_anatomy
+from overread.synthetic.brain import BrainExam, Look, make_exam
+from overread.synthetic.mr import Orientation, Triple, centred_grid
+
+_MODEL = Path(__file__).resolve().parent.parent / "model"
+_FIRST_SEED = 1_000_000
+"""Training draws its seeds from a generator; these exams are made from fixed ones of their own."""
+_EXTENT_MM = (168.0, 216.0, 184.0)
+"""Feet to head, front to back, right to left: a whole head."""
+_GRIDS: tuple[tuple[Orientation, Triple], ...] = (
+    ("axial", (1.0, 1.0, 1.0)),
+    ("axial", (2.0, 1.0, 1.0)),
+    ("axial", (3.0, 0.9, 0.9)),
+    ("axial", (5.0, 0.8, 0.8)),
+    ("sagittal", (1.2, 1.0, 1.0)),
+    ("sagittal", (3.0, 1.0, 1.0)),
+    ("coronal", (2.0, 1.0, 1.0)),
+    ("oblique", (2.5, 1.0, 1.0)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What one exam showed."""
+
+    anatomy: str
+    orientation: str
+    spacing_mm: Triple
+    skull: bool
+    truth_ml: float
+    measured_ml: float
+    dice: float | None
+    seconds: float
+
+
+def main() -> None:
+    """Evaluate and add the figures, under a name, to the report."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    network = _network(options.weights)
+    cases = [_measure(network, *exam) for exam in held_out(options.anatomies, options.lesions, options.healthy)]
+    result = {
+        "trained_on": json.loads(options.weights.with_suffix(".json").read_text("utf-8")),
+        "weights_sha256": network.weights_sha256,
+        "tested_on": options.anatomies,
+        **summary(cases),
+        "cases": [dataclasses.asdict(case) for case in cases],
+    }
+    report = json.loads(options.report.read_text("utf-8")) if options.report.exists() else {}
+    report[options.name] = result
+    options.report.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(json.dumps(summary(cases), indent=2))
+
+
+def held_out(
+    anatomies: list[str], lesions: int, healthy: int, *, first_seed: int = _FIRST_SEED
+) -> Iterator[tuple[str, Orientation, bool, BrainExam]]:
+    """Yield exams that follow from their seeds alone: orientations and spacings in turn, volumes from 0.5 to 60 mL."""
+    for number in range(lesions + healthy):
+        seed = first_seed + number
+        rng = np.random.default_rng(seed)
+        name = anatomies[number % len(anatomies)]
+        orientation, spacing = _GRIDS[(number // len(anatomies)) % len(_GRIDS)]
+        volume_ml = float(np.exp(rng.uniform(np.log(0.5), np.log(60.0))))
+        look = Look.draw(rng)
+        anatomy = load_anatomy(name)
+        grid = centred_grid(
+            _shape(orientation, spacing), spacing, orientation=orientation, centre_mm=anatomy.centre_lps_mm
+        )
+        volumes = [volume_ml] if number < lesions else []
+        exam = make_exam(anatomy, grid, volumes_ml=volumes, lesion_seed=seed, look=look, seed=seed)
+        yield name, orientation, look.skull, exam
+
+
+def summary(cases: list[Case]) -> dict[str, Any]:
+    """Return the figures of the card: Dice, volume errors, and what was found in healthy heads."""
+    ill = [case for case in cases if case.dice is not None]
+    dice = np.array([case.dice for case in ill])
+    off_ml = np.array([abs(case.measured_ml - case.truth_ml) for case in ill])
+    truth = np.array([case.truth_ml for case in ill])
+    healthy = [case.measured_ml for case in cases if case.dice is None]
+    return {
+        "exams_with_lesion": len(ill),
+        "dice_mean": round(float(dice.mean()), 4),
+        "dice_median": round(float(np.median(dice)), 4),
+        "dice_min": round(float(dice.min()), 4),
+        "volume_error_pct_mean": round(float((off_ml / truth).mean() * 100), 2),
+        "within_8pct_or_half_ml": int(((off_ml <= 0.08 * truth) | (off_ml <= 0.5)).sum()),  # noqa: PLR2004
+        "exams_without_lesion": len(healthy),
+        "false_volume_ml_max": round(max(healthy, default=0.0), 4),
+        "seconds_per_exam_mean": round(float(np.mean([case.seconds for case in cases])), 2),
+    }
+
+
+def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Return twice the overlap over the sum."""
+    return float(2.0 * (one & other).sum() / max(int(one.sum() + other.sum()), 1))
+
+
+def _measure(network: Network, name: str, orientation: Orientation, skull: bool, exam: BrainExam) -> Case:  # noqa: FBT001
+    began = time.monotonic()
+    mask = network.segment(exam.flair, exam.grid.affine_lps)
+    case = Case(
+        anatomy=name,
+        orientation=orientation,
+        spacing_mm=exam.grid.spacing_mm,
+        skull=skull,
+        truth_ml=round(exam.volume_ml, 4),
+        measured_ml=round(int(mask.sum()) * exam.grid.voxel_ml, 4),
+        dice=round(dice(mask, exam.mask), 4) if exam.mask.any() else None,
+        seconds=round(time.monotonic() - began, 2),
+    )
+    print(case, flush=True)
+    return case
+
+
+def _shape(orientation: Orientation, spacing_mm: Triple) -> tuple[int, int, int]:
+    up, back, left = _EXTENT_MM
+    extent = {"sagittal": (left, up, back), "coronal": (back, up, left)}.get(orientation, _EXTENT_MM)
+    slices, rows, columns = (round(e / s) for e, s in zip(extent, spacing_mm, strict=True))
+    return slices, rows, columns
+
+
+def _network(weights: Path) -> Network:
+    """Load weights under the shipped card, so that what is measured is what the image does."""
+    with tempfile.TemporaryDirectory() as folder:
+        card = (_MODEL / "card.yaml").read_text("utf-8").splitlines()
+        shutil.copy(weights, Path(folder) / "weights.pt")
+        kept = [line for line in card if not line.lstrip().startswith("sha256:")]
+        (Path(folder) / "card.yaml").write_text("\n".join(kept), "utf-8")
+        return load_network(Path(folder))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="under which the figures stand in the report")
+    parser.add_argument("--weights", type=Path, required=True, help="with the .json that train.py wrote beside them")
+    parser.add_argument("--anatomies", nargs="+", default=["mni152", "colin27"])
+    parser.add_argument("--lesions", type=int, default=24)
+    parser.add_argument("--healthy", type=int, default=8)
+    parser.add_argument("--report", type=Path, default=_MODEL / "evaluation.json")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
