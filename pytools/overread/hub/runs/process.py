@@ -1,0 +1,221 @@
+"""The runner without an engine: an image folder becomes a Python environment, a run a group of processes."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from overread.errors import PermanentRunnerError, TemporaryRunnerError
+from overread.hub.runs import sandbox
+from overread.hub.runs.environments import Environments
+from overread.hub.runs.images import Image, ImageCatalog
+from overread.hub.runs.logs import STDERR, STDOUT, Capture, one_line, parse_progress
+from overread.hub.runs.processes import RUN_VARIABLE, end_group, end_marked
+from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped
+
+_SHELL_SAYS_KILLED = 128 + signal.SIGKILL
+
+
+@dataclass
+class _Run:
+    spec: RunSpec
+    process: subprocess.Popen[bytes]
+    out: Capture
+    err: Capture
+    scratch: Path
+    deadline: float
+    killed: threading.Event = field(default_factory=threading.Event)
+
+
+class ProcessRunner:
+    """Runs commands as processes of this machine, see `overread.hub.runs.sandbox` for what holds them.
+
+    Parameters
+    ----------
+    images
+        Where images are looked up.
+    environments
+        Where their Python environments are kept.
+    isolate
+        False runs without bubblewrap even where there is one.
+    """
+
+    backend = "process"
+
+    def __init__(self, images: ImageCatalog, environments: Environments, *, isolate: bool = True) -> None:
+        self._images, self._environments = images, environments
+        self._isolate = isolate
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, image: str, *, report: Report, stopped: Stopped) -> None:
+        """Build the image's environment unless it is there."""
+        found = self._find(image)
+        self._environments.ensure(found.requirements, report=report, stopped=stopped)
+        self._environments.package()
+
+    def start(self, spec: RunSpec, *, listener: Listener) -> str:
+        """Start the command. Call `wait` from the same thread: bubblewrap ends with the thread that started it."""
+        image = self._find(spec.image)
+        spec.log_folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="overread-run-"))
+        try:
+            process = self._spawn(spec, image, scratch)
+        except OSError as problem:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise TemporaryRunnerError(f"The command could not be started: {problem.strerror}.") from problem
+        run = self._watch(spec, process, scratch, listener)
+        with self._lock:
+            self._runs[spec.run_id] = run
+        return spec.run_id
+
+    def wait(self, handle: str, *, timeout_s: float) -> Exit | None:
+        """Wait for the end; enforce the wall-clock limit."""
+        run = self._runs[handle]
+        until = min(time.monotonic() + timeout_s, run.deadline)
+        while True:
+            try:
+                code = run.process.wait(max(0.0, min(0.2, until - time.monotonic())))
+                break
+            except subprocess.TimeoutExpired:
+                if run.killed.is_set() or time.monotonic() >= run.deadline:
+                    code = None
+                    break
+                if time.monotonic() >= until:
+                    return None
+        return self._finish(run, code)
+
+    def kill(self, handle: str) -> None:
+        """Ask for the end of a run; the thread that waits for it ends its processes."""
+        with self._lock:
+            run = self._runs.get(handle)
+        if run is not None:
+            run.killed.set()
+
+    def end_leftovers(self, run_ids: list[str]) -> None:
+        """Kill all processes that still carry one of these names."""
+        for run_id in run_ids:
+            end_marked(run_id)
+
+    def _find(self, name: str) -> Image:
+        image = self._images.find(name)
+        if image is None:
+            raise PermanentRunnerError(
+                f"There is no image {name}: no folder below --images has a command.json that names it."
+            )
+        return image
+
+    def _spawn(self, spec: RunSpec, image: Image, scratch: Path) -> subprocess.Popen[bytes]:
+        environment = self._environments.ensure(image.requirements, report=_silent, stopped=_never)
+        room = sandbox.Room(
+            shell_line=image.shell_line(spec.command_line, override_entrypoint=spec.override_entrypoint),
+            environment={**spec.environment, **_thread_limits(spec.limits), RUN_VARIABLE: spec.run_id},
+            mounts=spec.mounts,
+            working_directory=spec.working_directory,
+            virtual_environment=environment,
+            package=self._environments.package(),
+            code=image.folder.resolve(),
+            code_path=image.code_path,
+            scratch=scratch,
+        )
+        start = sandbox.launchable(room, bwrap=sandbox.bubblewrap() if self._isolate else None)
+        if not start.isolated:
+            (spec.log_folder / STDERR).write_text(sandbox.WARNING + "\n", "utf-8")
+        with _on_cpus(spec.limits.cpus):
+            return subprocess.Popen(  # noqa: S603 - running commands is what this is for
+                _limited(start.arguments, spec.limits),
+                cwd=start.folder,
+                env=start.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def _watch(spec: RunSpec, process: subprocess.Popen[bytes], scratch: Path, listener: Listener) -> _Run:
+        def tell(line: str) -> None:
+            progress = parse_progress(line)
+            if progress is not None:
+                listener.progress(progress)
+
+        if process.stdout is None or process.stderr is None:
+            raise TemporaryRunnerError("The command was started without pipes for its output.")
+        limit = spec.limits.log_bytes
+        out = Capture(process.stdout, spec.log_folder / STDOUT, limit=limit, on_line=tell)
+        err = Capture(process.stderr, spec.log_folder / STDERR, limit=limit)
+        return _Run(spec, process, out, err, scratch, time.monotonic() + spec.limits.timeout_s)
+
+    def _finish(self, run: _Run, code: int | None) -> Exit:
+        """End what is left of the run's processes, close its logs and say how it ended."""
+        end_group(run.process)
+        end_marked(run.spec.run_id)
+        run.out.finish()
+        run.err.finish()
+        shutil.rmtree(run.scratch, ignore_errors=True)
+        with self._lock:
+            self._runs.pop(run.spec.run_id, None)
+        if code is not None:
+            return Exit(End.EXITED, code, _reason(code, run.err.last_line))
+        code = run.process.returncode
+        if run.killed.is_set():
+            return Exit(End.KILLED, code, "The run was ended on request.")
+        limit_s = run.spec.limits.timeout_s
+        return Exit(End.TIMED_OUT, code, f"The run took longer than its limit of {limit_s:g} s and was ended.")
+
+
+def _reason(code: int, last_line: str) -> str:
+    if code == 0:
+        return ""
+    told = one_line(last_line)
+    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    if code in (_SHELL_SAYS_KILLED, -signal.SIGKILL):
+        how += " (killed, most often for want of memory)"
+    return f"{told} ({how})" if told and told != sandbox.WARNING else f"The command ended with {how} and said nothing."
+
+
+def _limited(arguments: list[str], limits: Limits) -> list[str]:
+    """Put the limits before the command: no core dumps, and as much private memory as is allowed."""
+    line = "ulimit -c 0"
+    if limits.memory_mb is not None:
+        line += f"; ulimit -d {limits.memory_mb * 1024}"
+    return ["/bin/sh", "-c", f'{line}; exec "$0" "$@"', *arguments]
+
+
+def _thread_limits(limits: Limits) -> dict[str, str]:
+    if limits.cpus is None:
+        return {}
+    count = str(max(1, math.ceil(limits.cpus)))
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count)
+
+
+@contextmanager
+def _on_cpus(cpus: float | None) -> Iterator[None]:
+    """Let what this thread starts use some of its CPUs only (Linux)."""
+    if cpus is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(mine)[: max(1, math.ceil(cpus))])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def _silent(_line: str) -> None:
+    """Tell nobody."""
+
+
+def _never() -> bool:
+    return False
