@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.images import IMAGE, make_image
 
+from helpers.images import IMAGE, make_image
 from overread.errors import PermanentRunnerError
 from overread.hub.runs.environments import Environments
 from overread.hub.runs.images import ImageCatalog
@@ -168,7 +168,7 @@ def test_input_is_read_only_and_output_is_all_there_is(isolated: Bench) -> None:
             except OSError as problem:
                 print("refused", place, problem.strerror)
         print(pathlib.Path("THERE").exists(), pathlib.Path("/etc/shadow").exists())
-        """.replace("THERE", str(isolated.root))
+        """.replace("THERE", str(isolated.logs))
     )
     assert "WROTE" not in isolated.log(STDOUT)
     assert (isolated.input / "a.txt").read_text() == "given"
