@@ -12,6 +12,7 @@ from overread.hub.config import HubConfig
 from overread.hub.database import Database
 from overread.hub.events import EventBus
 from overread.hub.layout import Layout
+from overread.hub.schemas import SchemaRegistry
 from overread.hub.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Hub:
         self.database = Database(f"sqlite:///{self.layout.database}")
         self.sessions = Sessions(self)
         self.events = EventBus()
+        self.schemas = SchemaRegistry(self.layout.plugins)
         self.services: list[Service] = []
 
     def start(self) -> None:

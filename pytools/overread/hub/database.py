@@ -57,11 +57,16 @@ class Database:
     def write(self) -> Iterator[Session]:
         """Begin a transaction that is kept when the block ends well, and forgotten when it raises.
 
-        Callables given to `after_commit` run once it is kept.
+        Callables given to `after_commit` run once it is kept, those given to `undo` if it is not.
         """
         with Session(self.engine.execution_options(overread_writes=True), expire_on_commit=False) as session:
-            with session.begin():
-                yield session
+            try:
+                with session.begin():
+                    yield session
+            except BaseException:
+                for action in reversed(session.info.pop("undo", [])):
+                    action()
+                raise
             for action in session.info.pop("after_commit", []):
                 action()
 
@@ -73,6 +78,11 @@ class Database:
 def after_commit(db: Session, action: Callable[[], None]) -> None:
     """Run `action` once the transaction of `db` is kept, never otherwise."""
     db.info.setdefault("after_commit", []).append(action)
+
+
+def undo(db: Session, action: Callable[[], None]) -> None:
+    """Run `action` if the transaction of `db` is not kept: what was done to files is put back, the last thing first."""
+    db.info.setdefault("undo", []).append(action)
 
 
 def next_number(db: Session, name: str) -> int:
