@@ -1,0 +1,225 @@
+"""The steps of the demo, each as its user would take it: a hub, a study, a reader, exams over the network, results.
+
+Only the sender is ours to choose: dcmtk's `storescu` where it is installed, else pynetdicom's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from overread.errors import ArchiveError, OverreadError
+
+PROJECT, STUDY, RESULT_TYPE = "BTS", "brain-tumor", "braintumor:resultData"
+_START_TIMEOUT_S = 60
+_SENDING_TIMEOUT_S = 600
+_FINISHED = ("complete", "failed")
+
+
+class DemoExam(Protocol):
+    """What the demo needs to know of a made-up exam (see ``overread.synthetic.demo``)."""
+
+    patient_id: str
+    study_date: str
+    study_instance_uid: str
+    accession_number: str
+    truth_ml: float
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the exam's DICOM files below `folder`."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A login of the demo."""
+
+    login: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one exam. Times are seconds since the last image was acknowledged."""
+
+    status: str
+    measured_ml: float | None = None
+    started_s: float | None = None
+    result_s: float | None = None
+    reason: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more will happen."""
+        return self.status.lower().startswith(_FINISHED)
+
+
+@contextmanager
+def hub_process(home: Path, *, port: int, dicom_port: int, password: str) -> Iterator[str]:
+    """Run ``overread hub serve`` and yield its URL once it answers."""
+    command = [sys.executable, "-m", "overread", "hub", "serve", "--home", str(home)]
+    command += ["--port", str(port), "--dicom-port", str(dicom_port)]
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "hub.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "OVERREAD_ADMIN_PASSWORD": password},
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(url, process, home / "hub.log")
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            last = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            raise OverreadError(f"The hub ended with code {process.returncode}: {last}")
+        try:
+            requests.get(f"{url}/data/auth", timeout=2)
+        except requests.ConnectionError:
+            time.sleep(0.2)
+        else:
+            return
+    raise OverreadError(f"The hub did not answer at {url} within {_START_TIMEOUT_S} s; see {log}.")
+
+
+def apply_study(manifest: Path, url: str, admin: Account) -> str:
+    """Run ``overread study apply`` and return what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "overread", "study", "apply", str(manifest), "--server", url, "--user", admin.login],
+        env={**os.environ, "OVERREAD_PASSWORD": admin.password},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OverreadError(f"The study could not be applied: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+class Client:
+    """The few REST calls the demo makes, as any script would."""
+
+    def __init__(self, url: str, account: Account) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.auth = (account.login, account.password)
+
+    def get(self, path: str, **query: str) -> Any:
+        """GET JSON."""
+        return self._checked(self._session.get(self.url + path, params=query, timeout=30)).json()
+
+    def rows(self, path: str, **query: str) -> list[dict[str, str]]:
+        """GET a table."""
+        rows: list[dict[str, str]] = self.get(path, format="json", **query)["ResultSet"]["Result"]
+        return rows
+
+    def add_reader(self, reader: Account) -> None:
+        """Make an account that may read, correct and answer in the demo's project."""
+        body = {
+            "username": reader.login, "password": reader.password, "firstName": "Robin", "lastName": "Reader",
+            "email": f"{reader.login}@example.org", "enabled": True, "verified": True,
+        }  # fmt: skip
+        self._checked(self._session.post(f"{self.url}/xapi/users", json=body, timeout=30))
+        self._checked(self._session.put(f"{self.url}/data/projects/{PROJECT}/users/member/{reader.login}", timeout=30))
+
+    @staticmethod
+    def _checked(answer: requests.Response) -> requests.Response:
+        if not answer.ok:
+            raise ArchiveError(
+                f"{answer.request.method} {answer.url} answered {answer.status_code}: {answer.text[:200]}"
+            )
+        return answer
+
+
+def send(folder: Path, *, port: int) -> str:
+    """Send all DICOM files of `folder` by C-STORE and return the program that did it."""
+    storescu = shutil.which("storescu")
+    if storescu:
+        command = [storescu, "-aet", "DEMO", "-aec", PROJECT, "+sd", "+r", "-pdu", "131072", "127.0.0.1", str(port)]
+        name = "dcmtk storescu"
+    else:
+        command = [sys.executable, "-m", "pynetdicom", "storescu", "-aet", "DEMO", "-aec", PROJECT, "-r"]
+        command += ["127.0.0.1", str(port)]
+        name = "pynetdicom storescu"
+    done = subprocess.run(
+        [*command, str(folder)],
+        env={**os.environ, "TCP_NODELAY": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SENDING_TIMEOUT_S,
+    )
+    if done.returncode != 0:
+        raise OverreadError(f"{name} could not send {folder}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return name
+
+
+def outcomes(client: Client, sent: Mapping[str, float]) -> dict[str, Outcome]:
+    """Return what has become of each exam.
+
+    Parameters
+    ----------
+    sent
+        Study Instance UID to the moment (seconds since the epoch) its last image was acknowledged.
+    """
+    sessions = {
+        row["ID"]: row["UID"]
+        for row in client.rows(f"/data/projects/{PROJECT}/experiments", columns="ID,UID")
+        if row["UID"] in sent
+    }
+    value = f"{RESULT_TYPE}/lesion_volume_ml"
+    results = {
+        sessions[row["session_ID"]]: row[value]
+        for row in client.rows(
+            "/data/experiments",
+            project=PROJECT,
+            xsiType=RESULT_TYPE,
+            columns=f"ID,session_ID,{value},{RESULT_TYPE}/origin",
+        )
+        if row["session_ID"] in sessions and row[f"{RESULT_TYPE}/origin"] == "ai"
+    }
+    found = {uid: Outcome("Archived" if uid in sessions.values() else "Arriving") for uid in sent}
+    for run in client.get(f"/xapi/projects/{PROJECT}/containers"):
+        uid = _study_of(run, sessions)
+        if uid is None:
+            continue
+        at = {step["status"]: step["time-recorded"] / 1000 - sent[uid] for step in run["history"]}
+        found[uid] = Outcome(
+            run["status"],
+            measured_ml=float(results[uid]) if results.get(uid) else None,
+            started_s=at.get("Running"),
+            result_s=at.get("Complete"),
+            reason=next((step["message"] for step in reversed(run["history"]) if step.get("message")), "") or "",
+        )
+    return found
+
+
+def _study_of(run: Mapping[str, Any], sessions: Mapping[str, str]) -> str | None:
+    """Return the Study Instance UID of the session that `run` segments, None for other runs."""
+    for entry in run["inputs"]:
+        if entry["type"] == "wrapper-external" and entry["name"] == "session":
+            return sessions.get(entry["value"].rstrip("/").rsplit("/", 1)[-1])
+    return None
