@@ -7,7 +7,8 @@ RESERVED_FILES = frozenset(
     {
         "xnat.xsd", "xdat.xsd", "build.xsd", "display.xsd", "instance.xsd", "PlexiViewer.xsd", "roi.xsd", "icr.xsd",
         "assessments.xsd", "catalog.xsd", "security.xsd", "workflow.xsd", "project.xsd", "provenance.xsd",
-        "protocol.xsd", "screeningAssessment.xsd", "pipelineData.xsd", "pipelineRepository.xsd", "scr.xsd", "arc.xsd", "prov.xsd",
+        "protocol.xsd", "screeningAssessment.xsd", "pipelineData.xsd", "pipelineRepository.xsd", "scr.xsd", "arc.xsd",
+        "prov.xsd",
     }
 )  # fmt: skip
 RESERVED_PREFIXES = frozenset(
@@ -33,8 +34,9 @@ RESERVED_DISPLAY_IDS = frozenset(
 SQL_WORDS = frozenset(
     {
         "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary",
-        "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create", "cross",
-        "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
+        "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create",
+        "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
+        "current_timestamp",
         "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch",
         "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike", "in", "initially", "inner",
         "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left", "like", "limit", "localtime",

@@ -5,7 +5,7 @@ from anywhere in a hospital, so the text can't be trusted and the expression mus
 
 * no repeat inside a repeated group, no alternatives inside a repeated group (``(a+)+``, ``(a|aa)*``);
 * at most `MAX_REPEATS` open repeats, `MAX_OPTIONALS` optional items and `MAX_CHOICES` groups with alternatives;
-* no back-references, no conditionals, no verbose mode;
+* no back-references, no conditionals, no verbose mode, no sets inside sets;
 * at most `MAX_LENGTH` characters, and only the first `MAX_TEXT` characters of a value are looked at.
 
 With these the work is bounded by about ``MAX_TEXT ** (MAX_REPEATS + 1)`` divided by a factorial: below a second.
@@ -14,6 +14,7 @@ With these the work is bounded by about ``MAX_TEXT ** (MAX_REPEATS + 1)`` divide
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -35,6 +36,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Python warns that it may once read these as sets inside sets.
+_SET_IN_SET = re.compile(r"(?<!\\)\[|--|&&|~~|\|\|")
 
 
 @dataclass
@@ -68,11 +71,15 @@ def fault_of(pattern: str) -> str:
     """
     if len(pattern) > MAX_LENGTH:
         return f"the expression has {len(pattern)} characters, at most {MAX_LENGTH} are read; shorten it"
+    for fault in _shape_faults(pattern):
+        return fault
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # an unclosed set also gets the warning of sets in sets
+            re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return f"is no regular expression: {error}"
-    return next(_shape_faults(pattern), "")
+    return ""
 
 
 def find(pattern: str, text: str) -> bool:
@@ -109,6 +116,8 @@ def _count(pattern: str) -> _Count:
             stack[-1].choice = True
         elif kind == "repeat":
             _repeat(text, last, stack[-1], count)
+        elif kind == "klass" and _SET_IN_SET.search(text[1:-1]):
+            count.faults.append("has a set inside a set; write a backslash before [ and before doubled - & ~ |")
         elif kind == "escape" and text[1] in "123456789":
             count.faults.append("back-references are not read; write the text out")
         last = None

@@ -1,4 +1,4 @@
-"""YAML that a stranger may have written, read with the line of each value.
+"""YAML and JSON that a stranger may have written, read with the line of each value.
 
 Stricter than YAML: no anchors, no tags, no doubled keys, no more than 256 kB and 20 levels. Each of these is either an
 attack or a slip, and none is needed in a file of ours.
@@ -6,6 +6,7 @@ attack or a slip, and none is needed in a file of ours.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,10 +63,7 @@ def parse_yaml(text: str, *, source: str) -> Document:
     SpecError
         Not YAML, or YAML of the kinds that are refused.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise SpecError(
-            f"is larger than {MAX_BYTES // 1024} kB; split it, or check that it is the right file", source=source
-        )
+    _refuse_size(text, source)
     try:
         # The C loader is not used: its marks are the same, but it is not built on every machine.
         _refuse_tricks(text, source)
@@ -82,6 +80,54 @@ def parse_yaml(text: str, *, source: str) -> Document:
         raise SpecError("is empty; start from the example in the documentation", source=source)
     lines: dict[Location, int] = {}
     return Document(value=_value(node, (), source, lines), lines=lines)
+
+
+def parse_json(text: str, *, source: str) -> Document:
+    """Parse JSON text, with the same limits.
+
+    Returns
+    -------
+    Document
+        With the line of each value where the text can also be read as YAML, which knows lines; else without lines.
+
+    Raises
+    ------
+    SpecError
+        Not JSON, a key stands twice, or it is too large or too deep.
+    """
+    _refuse_size(text, source)
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        block: dict[str, object] = {}
+        for key, item in items:
+            if key in block:
+                raise SpecError(f"the key '{key}' stands twice in one block; keep one", source=source)
+            block[key] = item
+        return block
+
+    def refuse(word: str) -> object:
+        raise SpecError(f"{word} is no JSON; leave the value out", source=source)
+
+    try:
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise SpecError(
+            f"is not JSON: {error.msg}; check commas and quotes", source=f"{source}:{error.lineno}"
+        ) from None
+    except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
+        raise SpecError(f"is not JSON that can be read: {error}", source=source) from None
+    try:
+        # A tab can only stand between the values of JSON, and YAML has none there.
+        lines = parse_yaml(text.replace("\t", " "), source=source).lines
+    except SpecError:
+        lines = {}
+    return Document(value, lines)
+
+
+def _refuse_size(text: str, source: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        limit = f"{MAX_BYTES // 1024} kB"
+        raise SpecError(f"is larger than {limit}; split it, or check that it is the right file", source=source)
 
 
 def _refuse_tricks(text: str, source: str) -> None:

@@ -47,6 +47,8 @@ def test_usual_expressions_are_let_through(pattern: str) -> None:
         ("(?P<n>a)(?P=n)", "back-references"),
         ("(a)(?(1)b|c)", "conditionals"),
         ("(?x) a b", "verbose"),
+        ("[[a]", "set inside a set"),
+        ("[a--b]", "set inside a set"),
         ("(a", "no regular expression"),
         ("a" * 201, "shorten it"),
     ],
