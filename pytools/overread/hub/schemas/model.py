@@ -40,11 +40,12 @@ class FieldType:
 class Node:
     """An element or attribute of an XSD, in its order.
 
-    Exactly one of `simple` (a value), `type_name` (a named complex type) and `nodes` (content of its own) says what it
+    ``prefix`` stands for the namespace of the schema that declares it. Exactly one of `simple` (a value), `type_name` (a named complex type) and `nodes` (content of its own) says what it
     holds; `simple` together with `nodes` is a text with attributes.
     """
 
     name: str
+    prefix: str
     attribute: bool = False
     repeated: bool = False
     simple: FieldType | None = None

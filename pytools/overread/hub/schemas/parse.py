@@ -126,7 +126,7 @@ class _Reader:
             raise SpecError(f"elements are nested deeper than {_DEEPEST}", source=self._source, path=where)
         for attribute in body.findall(f"{_XS}attribute"):
             name = attribute.get("name", "")
-            yield Node(name, attribute=True, simple=self._simple_of(attribute, f"{where}/{name}"))
+            yield Node(name, self._prefix, attribute=True, simple=self._simple_of(attribute, f"{where}/{name}"))
         for group in body:
             if group.tag in {f"{_XS}sequence", f"{_XS}all", f"{_XS}choice"}:
                 yield from self._group(group, where, depth)
@@ -149,13 +149,13 @@ class _Reader:
             texts = anonymous.find(f"{_XS}simpleContent/{_XS}extension")
             if texts is None:
                 nodes = tuple(self._content(anonymous, where, depth + 1))
-                return Node(name, repeated=repeated, nodes=nodes)
+                return Node(name, self._prefix, repeated=repeated, nodes=nodes)
             text = self._named(texts.get("base", "xs:string"), where)
-            return Node(name, repeated=repeated, simple=text, nodes=tuple(self._content(texts, where, depth + 1)))
+            return Node(name, self._prefix, repeated=repeated, simple=text, nodes=tuple(self._content(texts, where, depth + 1)))
         declared = element.get("type", "")
         if declared.startswith("xs:") or not declared or declared.partition(":")[2] in self._simple:
-            return Node(name, repeated=repeated, simple=self._simple_of(element, where))
-        return Node(name, repeated=repeated, type_name=declared)
+            return Node(name, self._prefix, repeated=repeated, simple=self._simple_of(element, where))
+        return Node(name, self._prefix, repeated=repeated, type_name=declared)
 
     def _simple_of(self, element: Element, where: str) -> FieldType:
         inner = element.find(f"{_XS}simpleType")

@@ -41,6 +41,10 @@ class SchemaRegistry:
         """Return the datatype `xsi_type`, or None."""
         return self._now.types.get(xsi_type)
 
+    def known(self, xsi_type: str) -> DataType:
+        """Return a datatype that is certain to exist: built in, or named by another type."""
+        return self._now.types[xsi_type]
+
     def by_proper_name(self, name: str) -> DataType | None:
         """Return the datatype whose root element is `name` (``xnat:MRSession``), or None."""
         return self._now.proper.get(name)

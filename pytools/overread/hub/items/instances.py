@@ -1,0 +1,89 @@
+"""Which DICOM object lies in which file of the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from overread.errors import DataError
+from overread.hub.arrival.objects import read_file_header, text, whole_number
+from overread.hub.items.folders import file_path
+from overread.hub.models import Experiment, Instance, ResourceFile, Share
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+
+def index_file(db: Session, hub: Hub, session: Experiment, file: ResourceFile) -> Instance | None:
+    """Note which object a stored file holds, so that DICOMweb and the ROI checks find it.
+
+    Parameters
+    ----------
+    db, hub
+        Transaction and hub.
+    session
+        Image session that the file belongs to: that of its scan, or of its assessor.
+    file
+        The file, stored already. What was noted of it before is forgotten.
+
+    Returns
+    -------
+    Instance or None
+        None if the file is no DICOM object.
+    """
+    db.execute(delete(Instance).where(Instance.file_pk == file.pk))
+    try:
+        header = read_file_header(file_path(db, hub, file))
+    except DataError:
+        return None
+    dataset = header.dataset
+    instance = Instance(
+        session_id=session.id,
+        file_pk=file.pk,
+        study_instance_uid=header.study_instance_uid,
+        series_instance_uid=header.series_instance_uid,
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=text(dataset, "Modality"),
+        series_number=whole_number(dataset, "SeriesNumber"),
+        series_description=text(dataset, "SeriesDescription"),
+        instance_number=whole_number(dataset, "InstanceNumber"),
+    )
+    db.add(instance)
+    db.flush()
+    return instance
+
+
+def find_instances(
+    db: Session, *, project: str, study: str | None = None, series: str | None = None, sop: str | None = None
+) -> Sequence[Instance]:
+    """Return the objects of a project's sessions, its own and those shared into it, by series and instance number.
+
+    Parameters
+    ----------
+    db
+        Transaction.
+    project
+        Project ID.
+    study, series, sop
+        UIDs; None leaves them open.
+    """
+    shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == project)
+    query = (
+        select(Instance)
+        .join(Experiment, Experiment.id == Instance.session_id)
+        .where((Experiment.project == project) | Experiment.id.in_(shared))
+        .order_by(Instance.series_number, Instance.series_instance_uid, Instance.instance_number, Instance.pk)
+    )
+    for column, value in (
+        (Instance.study_instance_uid, study),
+        (Instance.series_instance_uid, series),
+        (Instance.sop_instance_uid, sop),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return db.scalars(query).all()
