@@ -7,15 +7,20 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import Route as StarletteRoute
 
-from overread.hub.areas import auth
+from overread.hub.areas import auth, dicomscp, prearchive
 from overread.hub.core import Hub
 from overread.hub.http import Route, endpoint
 
-AREAS = (auth,)
+AREAS = (auth, prearchive, dicomscp)
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
+
+UNCOMPRESSED = (
+    *DEFAULT_EXCLUDED_CONTENT_TYPES, "multipart/related", "application/dicom", "application/octet-stream",
+)  # fmt: skip
+"""Content types that are sent as they are: compressing pixels costs more time than it saves."""
 
 
 def assemble(hub: Hub) -> Hub:
@@ -40,7 +45,7 @@ def create_app(hub: Hub) -> Starlette:
 
     return Starlette(
         routes=list(_expand(hub, (route for area in AREAS for route in area.ROUTES))),
-        middleware=[Middleware(GZipMiddleware, minimum_size=1024)],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED)],
         lifespan=lifespan,
     )
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from overread.hub.config import HubConfig
 from overread.hub.database import Database
@@ -14,6 +14,12 @@ from overread.hub.events import EventBus
 from overread.hub.layout import Layout
 from overread.hub.schemas import SchemaRegistry
 from overread.hub.sessions import Sessions
+
+if TYPE_CHECKING:
+    from overread.hub.arrival.completion import ArrivalService
+    from overread.hub.receiver.service import Receivers
+    from overread.hub.runs.images import ImageCatalog
+    from overread.hub.runs.queue import RunQueue
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,11 @@ class Hub:
     -----
     Areas add what they need in ``overread.hub.app.assemble``.
     """
+
+    receivers: Receivers
+    arrival: ArrivalService
+    images: ImageCatalog
+    runs: RunQueue
 
     def __init__(self, config: HubConfig) -> None:
         self.config = config

@@ -44,6 +44,7 @@ class PrearchiveSession(Base):
     reason: Mapped[str] = mapped_column(default="")  # why it waits, is whole, or went wrong, in words
     session_id: Mapped[str | None]  # experiment it became, or was merged into
     uploaded: Mapped[datetime] = mapped_column(default=utc_now)
+    receiving_since: Mapped[datetime] = mapped_column(default=utc_now)  # later than uploaded if it was READY between
     last_modified: Mapped[datetime] = mapped_column(default=utc_now)
 
 

@@ -1,0 +1,15 @@
+"""DICOM receivers: ``/xapi/dicomscp`` (xnat-rest 3.4). What is changed holds for the next association."""
+
+from __future__ import annotations
+
+from overread.hub.areas.dicomscp.routes import ROUTES
+from overread.hub.core import Hub
+from overread.hub.receiver.service import Receivers
+
+__all__ = ["ROUTES", "assemble"]
+
+
+def assemble(hub: Hub) -> None:
+    """Give the hub its DICOM listeners."""
+    hub.receivers = Receivers(hub)
+    hub.services.append(hub.receivers)

@@ -1,0 +1,140 @@
+"""Project, subject and session of an arriving object (xnat-rest: XnatDefaultDicomObjectIdentifier)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from overread.hub.arrival.objects import text
+from overread.hub.arrival.routing import RoutingExpression, first_match
+from overread.hub.layout import clean_label
+from overread.hub.models import Project
+
+UNASSIGNED: Final = "Unassigned"
+"""The prearchive's folder for what no project takes."""
+_DEFAULT_SESSION: Final = "dicom_upload"
+_COMMENTS: Final = ("PatientComments", "StudyComments", "AdditionalPatientHistory")
+_TOKEN: Final = re.compile(r"(?:^|[\s,;])(Project|Subject|Session|AA):([^\s,;]+)", re.IGNORECASE)
+_MAX_LABEL: Final = 64
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the sender of an import says itself; it comes before everything else."""
+
+    project: str = ""
+    subject: str = ""
+    session: str = ""
+    auto_archive: bool | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A receiver's routing expressions."""
+
+    project: tuple[RoutingExpression, ...] = ()
+    subject: tuple[RoutingExpression, ...] = ()
+    session: tuple[RoutingExpression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Where an object belongs.
+
+    Parameters
+    ----------
+    project
+        ID, or `UNASSIGNED`.
+    subject
+        Label; "" when the object does not say whose it is.
+    session
+        Label.
+    auto_archive
+        Whether to archive without being asked; None leaves it to the project.
+    """
+
+    project: str
+    subject: str
+    session: str
+    auto_archive: bool | None = None
+
+
+def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: Hints | None = None) -> Assignment:
+    """Decide where an object belongs.
+
+    Parameters
+    ----------
+    db
+        Transaction in which projects are looked up.
+    dataset
+        The object's attributes.
+    rules
+        Those of the receiver it came by.
+    hints
+        What the sender said.
+
+    Returns
+    -------
+    Assignment
+        For each part the first of these that gives something: hint, receiver's expression, ``Project:X Subject:S
+        Session:E`` in the comments, XNAT's default. A project is only taken if there is one of this ID or alias.
+    """
+    rules, hints = rules or Rules(), hints or Hints()
+    tokens = _tokens(dataset)
+    projects = (
+        hints.project,
+        first_match(rules.project, dataset),
+        tokens.get("project", ""),
+        text(dataset, "StudyDescription"),
+        text(dataset, "AccessionNumber"),
+    )
+    subjects = (
+        hints.subject,
+        first_match(rules.subject, dataset),
+        tokens.get("subject", ""),
+        text(dataset, "PatientName"),
+    )
+    sessions = (
+        hints.session,
+        first_match(rules.session, dataset),
+        tokens.get("session", ""),
+        text(dataset, "PatientID"),
+    )
+    auto = hints.auto_archive
+    if auto is None and "aa" in tokens:
+        auto = tokens["aa"].lower() == "true"
+    return Assignment(
+        project=next((found for name in projects if name and (found := find_project(db, name))), UNASSIGNED),
+        subject=next((label for value in subjects if (label := _label(value))), ""),
+        session=next((label for value in sessions if (label := _label(value))), _DEFAULT_SESSION),
+        auto_archive=auto,
+    )
+
+
+def find_project(db: Session, name: str) -> str:
+    """Return the ID of the project with this ID or alias, "" if there is none."""
+    project = db.get(Project, name)
+    if project is not None:
+        return "" if project.deleted else project.id
+    rows = db.execute(select(Project.id, Project.aliases).where(Project.deleted.is_(False)))
+    return next((row.id for row in rows if name in (row.aliases or ())), "")
+
+
+def _tokens(dataset: Dataset) -> dict[str, str]:
+    """Return the tokens of the comments, keys in lower case; the first of a kind counts."""
+    tokens: dict[str, str] = {}
+    for keyword in _COMMENTS:
+        for name, value in _TOKEN.findall(text(dataset, keyword)):
+            tokens.setdefault(name.lower(), value)
+    return tokens
+
+
+def _label(value: str) -> str:
+    """Return a value as a label, "" if nothing of it can stand in one."""
+    label = clean_label(value)[:_MAX_LABEL]
+    return label if label.strip("_") else ""

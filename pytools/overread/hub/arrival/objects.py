@@ -1,0 +1,303 @@
+"""One DICOM object as it arrives: what is known of it without looking at its pixels.
+
+Objects are kept as they came. They are read here only to know where they belong, and whether they are whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import pydicom
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import data_element_generator
+from pydicom.filewriter import write_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from overread.errors import DataError
+
+# A value that the standard does not allow must neither stop an exam nor be printed as a warning: it may be a name.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+IMPLEMENTATION_CLASS_UID: Final = UID("2.25.147204861936325817482660319572409116843")
+IMPLEMENTATION_VERSION_NAME: Final = "OVERREAD"  # no version in it: the same object has the same bytes next year
+
+SUMMARY_KEYWORDS: Final = (
+    "SOPClassUID", "Modality", "ImageType", "SeriesDescription", "StudyDescription", "ProtocolName", "SeriesNumber",
+    "AcquisitionNumber", "InstanceNumber", "NumberOfFrames", "BodyPartExamined", "Laterality", "ImageLaterality",
+    "ViewPosition", "PatientPosition", "Rows", "Columns", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing",
+    "ImageOrientationPatient", "StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "AcquisitionDate",
+    "AcquisitionTime", "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ScanningSequence",
+    "SequenceVariant", "SequenceName", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime",
+    "InversionTime", "EchoTrainLength", "FlipAngle", "DiffusionBValue", "ContrastBolusAgent", "ContrastBolusVolume",
+    "KVP", "ConvolutionKernel", "PhotometricInterpretation", "BurnedInAnnotation", "LossyImageCompression",
+)  # fmt: skip
+"""What the ledger keeps of every object: attributes that arrival rules look at. None tells who the patient is."""
+
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+_PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_LONG_VRS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
+_PREAMBLE: Final = b"\0" * 128 + b"DICM"
+_MAX_INFLATED_BYTES: Final = 2**30
+_UNREADABLE: Final = (
+    AttributeError, EOFError, InvalidDicomError, KeyError, LookupError, NotImplementedError, OSError, OverflowError,
+    RecursionError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What pydicom raises over bytes that are no DICOM."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What is known of an object.
+
+    Parameters
+    ----------
+    dataset
+        All attributes before the pixel data.
+    transfer_syntax_uid
+        How it is encoded.
+    sop_class_uid, sop_instance_uid, series_instance_uid, study_instance_uid
+        Checked: they have the characters of UIDs.
+    """
+
+    dataset: Dataset
+    transfer_syntax_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+def read_header(stream: BinaryIO, *, transfer_syntax_uid: str) -> Header:
+    """Read a dataset without file meta information, as C-STORE brings it, up to its pixel data.
+
+    Parameters
+    ----------
+    stream
+        At the beginning of the dataset; seekable.
+    transfer_syntax_uid
+        The one agreed on.
+
+    Raises
+    ------
+    DataError
+        It can't be read in this transfer syntax, ends too early, or lacks a UID.
+    """
+    uid = UID(transfer_syntax_uid)
+    if uid == DeflatedExplicitVRLittleEndian:
+        stream = _inflate(stream)
+    # All encapsulated syntaxes, private ones too, are explicit VR little endian (PS3.5 A.4).
+    implicit = uid == pydicom.uid.ImplicitVRLittleEndian
+    little = uid != pydicom.uid.ExplicitVRBigEndian
+    try:
+        dataset = _read_elements(stream, implicit=implicit, little=little)
+        whole = _is_whole(dataset, stream, implicit=implicit, little=little)
+    except _UNREADABLE as problem:
+        raise DataError(
+            "These bytes are no DICOM dataset in the transfer syntax agreed on: send the object again.",
+            tag=str(uid.name),
+        ) from problem
+    header = Header(
+        dataset,
+        str(transfer_syntax_uid),
+        sop_class_uid=_uid_of(dataset, "SOPClassUID"),
+        sop_instance_uid=_uid_of(dataset, "SOPInstanceUID"),
+        series_instance_uid=_uid_of(dataset, "SeriesInstanceUID"),
+        study_instance_uid=_uid_of(dataset, "StudyInstanceUID"),
+    )
+    if not whole:
+        raise DataError("The object ends before its end: send it again.", uid=header.sop_instance_uid)
+    return header
+
+
+def read_file_header(path: Path) -> Header:
+    """Read a DICOM file (PS3.10) up to its pixel data.
+
+    Raises
+    ------
+    DataError
+        It is no DICOM file, or its dataset is not in order (see `read_header`), or file meta information and dataset
+        are of different objects.
+    """
+    with path.open("rb") as stream:
+        meta = read_file_meta(stream)
+        header = read_header(stream, transfer_syntax_uid=text(meta, "TransferSyntaxUID"))
+    named = text(meta, "MediaStorageSOPInstanceUID")
+    if named and named != header.sop_instance_uid:
+        raise DataError(
+            f"The file meta information is of object {named}: write the file again.", uid=header.sop_instance_uid
+        )
+    return header
+
+
+def read_file_meta(stream: BinaryIO) -> Dataset:
+    """Read the file meta information and leave `stream` at the beginning of the dataset.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
+    if stream.read(len(_PREAMBLE))[-4:] != b"DICM":
+        raise DataError("This is no DICOM file (it has no 'DICM' after 128 bytes): send DICOM Part 10 files.")
+    try:
+        elements = data_element_generator(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)  # noqa: FBT003, PLR2004 - file meta is explicit VR little endian, group 2
+        meta = Dataset({element.tag: element for element in elements})
+        known = text(meta, "TransferSyntaxUID")
+    except _UNREADABLE as problem:
+        raise DataError("The file meta information can't be read: write the file again.") from problem
+    if not known:
+        raise DataError("The file does not name its transfer syntax: write it again.", tag="TransferSyntaxUID")
+    return meta
+
+
+def file_meta_bytes(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Return preamble and file meta information (PS3.10 7.1). The same object gets the same bytes every time."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=True)
+    return _PREAMBLE + buffer.getvalue()
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """Return the attributes of `SUMMARY_KEYWORDS` that have a value, as JSON can hold them."""
+    return {keyword: value for keyword in SUMMARY_KEYWORDS if (value := json_value(dataset, keyword)) is not None}
+
+
+def json_value(dataset: Dataset, keyword: str) -> Any:
+    """Return an attribute as text, number or list of these; None if it is absent, empty or unreadable."""
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, MultiValue | list | tuple):
+            return [_plain(item) for item in value] or None
+        return None if value is None or value == "" else _plain(value)
+    except _UNREADABLE:
+        return None
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return an attribute as text without padding, "" if it is absent or unreadable; the first of several values."""
+    value = json_value(dataset, keyword)
+    first = value[0] if isinstance(value, list) else value
+    return "" if first is None else str(first).strip(" \0")
+
+
+def whole_number(dataset: Dataset, keyword: str) -> int | None:
+    """Return an attribute as a whole number, None if it is none."""
+    try:
+        return int(text(dataset, keyword))
+    except ValueError:
+        return None
+
+
+def file_stem(uid: str) -> str:
+    """Return a UID as a file name: itself, or its digest if it has anything in it but digits and dots."""
+    return uid if _UID.fullmatch(uid) and uid.strip(".") else hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, bool | bytes):
+        return None
+    if isinstance(value, float):  # DS too
+        return float(value) if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN
+    if isinstance(value, int):  # IS too
+        return int(value)
+    return str(value)
+
+
+def _read_elements(stream: BinaryIO, *, implicit: bool, little: bool) -> Dataset:
+    elements: dict[BaseTag, Any] = {}
+    for element in data_element_generator(
+        stream, implicit, little, stop_when=lambda tag, _vr, _length: tag in _PIXEL_TAGS
+    ):
+        elements[element.tag] = element
+    first = next(iter(elements.values()), None)
+    if first is None or (not implicit and first.VR is None):
+        raise DataError("There is no attribute in it: send the object again.")
+    dataset = Dataset(elements)
+    charset = dataset.get("SpecificCharacterSet")
+    encodings = convert_encodings(charset) if charset else default_encoding
+    dataset.set_original_encoding(implicit, little, encodings)
+    return dataset
+
+
+def _is_whole(dataset: Dataset, stream: BinaryIO, *, implicit: bool, little: bool) -> bool:
+    """Whether neither the last attribute nor the pixel data ends too early."""
+    last = dataset.get_item(list(dataset.keys())[-1])
+    if isinstance(last, RawDataElement) and last.length != _UNDEFINED and len(last.value or b"") < last.length:
+        return False
+    start = stream.tell()
+    size = stream.seek(0, 2)
+    stream.seek(start)
+    order = "<" if little else ">"
+    head = stream.read(12)
+    if not head:
+        return True
+    if len(head) < 8:  # noqa: PLR2004 - tag, VR and length
+        return False
+    length_at, length_form = (8, "L") if not implicit and head[4:6] in _LONG_VRS else (6, "H")
+    if implicit:
+        length_at, length_form = 4, "L"
+    (length,) = struct.unpack_from(order + length_form, head, length_at)
+    value_at = start + length_at + struct.calcsize(order + length_form)
+    if length != _UNDEFINED:
+        return bool(value_at + length <= size)
+    return _fragments_end(stream, value_at, size)
+
+
+def _fragments_end(stream: BinaryIO, position: int, size: int) -> bool:
+    """Whether encapsulated pixel data (PS3.5 A.4) ends with its delimiter."""
+    while position + 8 <= size:
+        stream.seek(position)
+        group, element, length = struct.unpack("<HHL", stream.read(8))
+        tag = group << 16 | element
+        if tag == _SEQUENCE_END:
+            return True
+        if tag != _ITEM or length == _UNDEFINED:
+            return False
+        position += 8 + length
+    return False
+
+
+def _inflate(stream: BinaryIO) -> BinaryIO:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(stream.read(), _MAX_INFLATED_BYTES)
+    except zlib.error as problem:
+        raise DataError("The deflated dataset can't be inflated: send the object again.") from problem
+    if not inflater.eof:
+        raise DataError(
+            f"The deflated dataset ends too early or is larger than {_MAX_INFLATED_BYTES} bytes: send it uncompressed."
+        )
+    return BytesIO(data)
+
+
+def _uid_of(dataset: Dataset, keyword: str) -> str:
+    uid = text(dataset, keyword)
+    if not _UID.fullmatch(uid):
+        known = text(dataset, "SOPInstanceUID")
+        raise DataError(
+            "This attribute is missing or no UID: correct it at the source, then send the object again.",
+            uid=known if _UID.fullmatch(known) else "",
+            tag=keyword,
+        )
+    return uid

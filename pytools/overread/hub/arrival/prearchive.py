@@ -1,0 +1,162 @@
+"""Sessions that are arriving: their rows, folders and states (xnat-rest 3.2)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from overread.hub.arrival.assignment import UNASSIGNED, Assignment
+from overread.hub.database import after_commit
+from overread.hub.layout import safe_name
+from overread.hub.models import PrearchiveSession, Project, ReceivedObject
+from overread.hub.models.base import utc_now
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+RECEIVING, READY, CONFLICT, ERROR = "RECEIVING", "READY", "CONFLICT", "ERROR"
+ARCHIVED, DELETED = "ARCHIVED", "DELETED"
+GONE: Final = (ARCHIVED, DELETED)
+"""States of rows that only the ledger still knows."""
+STATES: Final = frozenset(
+    {
+        "ARCHIVING", "BUILDING", CONFLICT, "DELETING", ERROR, "MOVING", READY, RECEIVING, "RECEIVING_INTERRUPT",
+        "SEPARATING",
+    }
+)  # fmt: skip
+MANUAL_CODE: Final = 0
+"""A project's prearchive_code: nothing is archived without being asked (4 and 5 archive by themselves)."""
+
+
+def open_session(db: Session, assignment: Assignment, study_instance_uid: str) -> PrearchiveSession:
+    """Return the session that takes an arriving object, a new one if need be; it is RECEIVING afterwards."""
+    session = db.scalar(
+        select(PrearchiveSession)
+        .where(
+            PrearchiveSession.study_instance_uid == study_instance_uid,
+            PrearchiveSession.project == assignment.project,
+            PrearchiveSession.status.not_in(GONE),
+        )
+        .order_by(PrearchiveSession.pk)
+        .limit(1)
+    )
+    if session is None:
+        session = PrearchiveSession(
+            project=assignment.project,
+            timestamp=free_timestamp(db, assignment.project),
+            name=assignment.session,
+            subject=assignment.subject,
+            study_instance_uid=study_instance_uid,
+            auto_archive=assignment.auto_archive,
+            status=RECEIVING,
+        )
+        db.add(session)
+        db.flush()
+    now = utc_now()
+    if session.status != RECEIVING:
+        session.receiving_since = now
+    session.status, session.reason, session.last_modified = RECEIVING, "", now
+    return session
+
+
+def free_timestamp(db: Session, project: str, wanted: str = "") -> str:
+    """Return a timestamp (``yyyyMMdd_HHmmssSSS``) that no session of the project has: `wanted` if it is free."""
+    now = utc_now()
+    while True:
+        timestamp = wanted or now.strftime("%Y%m%d_%H%M%S") + f"{now.microsecond // 1000:03d}"
+        taken = select(PrearchiveSession.pk).where(
+            PrearchiveSession.project == project, PrearchiveSession.timestamp == timestamp
+        )
+        if db.scalar(taken.limit(1)) is None:
+            return timestamp
+        wanted, now = "", now + timedelta(milliseconds=1)
+
+
+def folder_of(hub: Hub, session: PrearchiveSession) -> Path:
+    """Return the session's folder."""
+    return hub.layout.prearchive / safe_name(session.project) / session.timestamp / safe_name(session.name)
+
+
+def find(db: Session, project: str, timestamp: str, name: str) -> PrearchiveSession | None:
+    """Return the session at a place of the prearchive, None if there is none (any more)."""
+    return db.scalar(
+        select(PrearchiveSession).where(
+            PrearchiveSession.project == project,
+            PrearchiveSession.timestamp == timestamp,
+            PrearchiveSession.name == name,
+            PrearchiveSession.status.not_in(GONE),
+        )
+    )
+
+
+def sessions(
+    db: Session, *, projects: Iterable[str] | None = None, study_instance_uid: str = ""
+) -> Sequence[PrearchiveSession]:
+    """Return the sessions of these projects (None: of all) and of a study, the oldest first."""
+    query = select(PrearchiveSession).where(PrearchiveSession.status.not_in(GONE)).order_by(PrearchiveSession.pk)
+    if projects is not None:
+        query = query.where(PrearchiveSession.project.in_(list(projects)))
+    if study_instance_uid:
+        query = query.where(PrearchiveSession.study_instance_uid == study_instance_uid)
+    return db.scalars(query).all()
+
+
+def objects_of(db: Session, session: PrearchiveSession) -> Sequence[ReceivedObject]:
+    """Return the ledger's lines of the objects that lie in the session, in the order in which they came."""
+    return db.scalars(
+        select(ReceivedObject)
+        .where(ReceivedObject.prearchive_pk == session.pk, ReceivedObject.state == "received")
+        .order_by(ReceivedObject.pk)
+    ).all()
+
+
+def count_of(db: Session, session: PrearchiveSession) -> int:
+    """Return how many objects lie in the session."""
+    query = select(func.count()).where(ReceivedObject.prearchive_pk == session.pk, ReceivedObject.state == "received")
+    return db.scalar(query) or 0
+
+
+def archives_itself(db: Session, session: PrearchiveSession) -> bool:
+    """Whether the session is to be archived without anyone asking: as its objects say, else as its project does."""
+    if session.project == UNASSIGNED:
+        return False
+    if session.auto_archive is not None:
+        return session.auto_archive
+    project = db.get(Project, session.project)
+    return project is not None and project.prearchive_code != MANUAL_CODE
+
+
+def delete(db: Session, hub: Hub, session: PrearchiveSession, *, reason: str) -> None:
+    """Delete a session with its files; the ledger keeps its lines."""
+    db.execute(
+        update(ReceivedObject)
+        .where(ReceivedObject.prearchive_pk == session.pk, ReceivedObject.state == "received")
+        .values(state="deleted", reason=reason, path="")
+    )
+    session.status, session.reason = DELETED, reason
+    remove_folder_later(db, hub, session)
+
+
+def remove_folder_later(db: Session, hub: Hub, session: PrearchiveSession) -> None:
+    """Remove the session's folder once the transaction is kept."""
+    folder = folder_of(hub, session)
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.parent.rmdir()
+        except OSError:  # another session has the same timestamp, or it is gone already
+            return
+
+    after_commit(db, remove)
+
+
+def uri_of(session: PrearchiveSession) -> str:
+    """Return the session's path below ``/data``."""
+    return f"/prearchive/projects/{session.project}/{session.timestamp}/{session.name}"

@@ -1,0 +1,285 @@
+"""Files of arriving objects, and the ledger of everything that reached us.
+
+Order of steps, so that no acknowledged object is ever lost and none is stored twice:
+
+1. the file is written below ``HOME/tmp`` and synced;
+2. in one transaction: is it there already? its session; the file is renamed to its place, the folder synced; its line
+   is added to the ledger;
+3. only then does the sender get its answer.
+
+A crash between the rename and the commit leaves a file without a line: `overread.hub.arrival.recovery` adopts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from overread.hub.arrival import prearchive
+from overread.hub.arrival.assignment import Assignment
+from overread.hub.arrival.objects import Header, file_stem, read_file_meta, summary, text
+from overread.hub.database import undo
+from overread.hub.items.files import digest_of, file_path
+from overread.hub.layout import clean_label, sync_folder
+from overread.hub.models import Experiment, Instance, PrearchiveSession, ReceivedObject, Resource, ResourceFile
+from overread.hub.models.base import utc_now
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+log = logging.getLogger(__name__)
+
+RESERVE_BYTES: Final = 256 * 2**20
+"""So much room must stay free: a full disk would stop the database, too."""
+_CHUNK: Final = 1 << 20
+
+
+class Fate(Enum):
+    """What became of an object."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # the same object, byte by byte, is here already
+    SET_ASIDE = "set aside"  # another object of this UID is here already: that one stays
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A file below ``HOME/tmp`` that survives a power cut.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    digest
+        MD5 in hex.
+    size
+        In bytes.
+    """
+
+    path: Path
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """An object that arrives.
+
+    Parameters
+    ----------
+    spooled
+        Its file.
+    header
+        Its attributes.
+    source
+        How it came, for the ledger: receiver and calling AE title, or the REST route.
+    """
+
+    spooled: Spooled
+    header: Header
+    source: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of an object, and where it belongs.
+
+    Parameters
+    ----------
+    fate
+        What became of it.
+    prearchive_pk
+        Session in the prearchive that it was stored in; None unless it was stored.
+    """
+
+    fate: Fate
+    prearchive_pk: int | None = None
+
+
+def has_room(hub: Hub, size: int) -> bool:
+    """Whether `size` more bytes can be taken."""
+    return shutil.disk_usage(hub.layout.home).free > size + RESERVE_BYTES
+
+
+def spool(hub: Hub, parts: Iterable[bytes | memoryview]) -> Spooled:
+    """Write `parts`, one after the other, to a new file below ``HOME/tmp`` and sync it."""
+    path = hub.layout.tmp / f"{secrets.token_hex(12)}.dcm"
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    try:
+        with path.open("xb", buffering=0) as sink:
+            for part in parts:
+                rest = memoryview(part)
+                digest.update(rest)
+                size += len(rest)
+                while rest:
+                    rest = rest[sink.write(rest) or 0 :]
+            os.fsync(sink.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Spooled(path, digest.hexdigest(), size)
+
+
+def spool_copy(hub: Hub, source: Path) -> Spooled:
+    """Copy a file to ``HOME/tmp`` and sync it."""
+    with source.open("rb") as stream:
+        return spool(hub, iter(lambda: stream.read(_CHUNK), b""))
+
+
+def store(hub: Hub, incoming: Incoming, assignment: Assignment) -> Receipt:
+    """Keep an object, in a transaction of its own. When this returns, it is safe.
+
+    Parameters
+    ----------
+    incoming
+        The object; its spooled file is gone afterwards, unless this raises.
+    assignment
+        Where it belongs.
+    """
+    with hub.database.write() as db:
+        receipt = _settle(db, hub, incoming, assignment.project)
+        if receipt is None:
+            session = prearchive.open_session(db, assignment, incoming.header.study_instance_uid)
+            _place(db, hub, session, incoming)
+            receipt = Receipt(Fate.STORED, session.pk)
+    if receipt.fate is Fate.DUPLICATE:
+        incoming.spooled.path.unlink(missing_ok=True)
+    return receipt
+
+
+def refuse(hub: Hub, spooled: Spooled, *, reason: str, source: str, header: Header | None = None) -> None:
+    """Put an object that can't be taken aside in ``HOME/refused``, with a line in the ledger that says why."""
+    with hub.database.write() as db:
+        _set_aside(db, hub, _line(source, spooled, header), spooled, reason=reason)
+
+
+def _settle(db: Session, hub: Hub, incoming: Incoming, project: str) -> Receipt | None:
+    """Settle what becomes of an object whose UID the project knows; None if it does not."""
+    spooled, header = incoming.spooled, incoming.header
+    known = _known_file(db, hub, project, header)
+    if known is None:
+        return None
+    digest, path = known
+    if digest == spooled.digest or _same_dataset(path, spooled.path):
+        line = _line(incoming.source, spooled, header)
+        line.state, line.reason = "duplicate", "the same object came before"
+        db.add(line)
+        return Receipt(Fate.DUPLICATE)
+    reason = "another object with this SOP Instance UID came before; that one is kept in use"
+    _set_aside(db, hub, _line(incoming.source, spooled, header), spooled, reason=reason)
+    return Receipt(Fate.SET_ASIDE)
+
+
+def _known_file(db: Session, hub: Hub, project: str, header: Header) -> tuple[str, Path] | None:
+    """Return digest and path of the object of this UID that the project has, in its prearchive or its archive."""
+    waiting = db.execute(
+        select(ReceivedObject.digest, ReceivedObject.path)
+        .join(PrearchiveSession, PrearchiveSession.pk == ReceivedObject.prearchive_pk)
+        .where(
+            ReceivedObject.sop_instance_uid == header.sop_instance_uid,
+            ReceivedObject.state == "received",
+            PrearchiveSession.project == project,
+        )
+        .limit(1)
+    ).first()
+    if waiting is not None:
+        return waiting.digest, hub.layout.home / waiting.path
+    archived = db.execute(
+        select(ResourceFile, Resource)
+        .join(Instance, Instance.file_pk == ResourceFile.pk)
+        .join(Resource, Resource.pk == ResourceFile.resource_pk)
+        .join(Experiment, Experiment.id == Instance.session_id)
+        .where(Instance.sop_instance_uid == header.sop_instance_uid, Experiment.project == project)
+        .limit(1)
+    ).first()
+    if archived is None:
+        return None
+    return archived[0].digest, file_path(db, hub, archived[0])
+
+
+def _same_dataset(left: Path, right: Path) -> bool:
+    """Whether two files hold the same dataset, encoded alike: file meta information may differ."""
+    try:
+        with left.open("rb") as a, right.open("rb") as b:
+            first, second = (text(read_file_meta(stream), "TransferSyntaxUID") for stream in (a, b))
+            if first != second:
+                return False
+            while True:
+                one, other = a.read(_CHUNK), b.read(_CHUNK)
+                if one != other:
+                    return False
+                if not one:
+                    return True
+    except OSError:
+        return False
+
+
+def _place(db: Session, hub: Hub, session: PrearchiveSession, incoming: Incoming) -> None:
+    target = place_of(hub, session, incoming.header)
+    make_folder(target.parent)
+    incoming.spooled.path.replace(target)
+    undo(db, lambda: target.unlink(missing_ok=True))
+    sync_folder(target.parent)
+    line = _line(incoming.source, incoming.spooled, incoming.header)
+    line.prearchive_pk, line.path = session.pk, target.relative_to(hub.layout.home).as_posix()
+    db.add(line)
+
+
+def place_of(hub: Hub, session: PrearchiveSession, header: Header) -> Path:
+    """Return where an object lies in the prearchive.
+
+    Scans get their ids when the session is archived. Until then a series' folder has its number and a part of its
+    UID's digest in the name, which needs no look at what came before.
+    """
+    number = clean_label(text(header.dataset, "SeriesNumber"))[:12] or "0"
+    mark = hashlib.sha256(header.series_instance_uid.encode()).hexdigest()[:8]
+    folder = prearchive.folder_of(hub, session) / "SCANS" / f"{number}-{mark}" / "DICOM"
+    return folder / f"{file_stem(header.sop_instance_uid)}.dcm"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents; each new name survives a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def adopt(db: Session, hub: Hub, session: PrearchiveSession, path: Path, header: Header) -> None:
+    """Add the ledger's line of a file that lies at its place in the prearchive already."""
+    line = _line("found in the prearchive", Spooled(path, digest_of(path), path.stat().st_size), header)
+    line.prearchive_pk, line.path = session.pk, path.relative_to(hub.layout.home).as_posix()
+    db.add(line)
+
+
+def _set_aside(db: Session, hub: Hub, line: ReceivedObject, spooled: Spooled, *, reason: str) -> None:
+    target = hub.layout.refused / f"{utc_now():%Y%m%d_%H%M%S%f}_{secrets.token_hex(4)}.dcm"
+    spooled.path.replace(target)
+    sync_folder(hub.layout.refused)
+    line.state, line.reason, line.path = "refused", reason, target.relative_to(hub.layout.home).as_posix()
+    db.add(line)
+    log.warning("refused an object from %s: %s", line.source, reason)
+
+
+def _line(source: str, spooled: Spooled, header: Header | None) -> ReceivedObject:
+    line = ReceivedObject(state="received", source=source, size=spooled.size, digest=spooled.digest)
+    if header is not None:
+        line.study_instance_uid = header.study_instance_uid
+        line.series_instance_uid = header.series_instance_uid
+        line.sop_instance_uid = header.sop_instance_uid
+        line.sop_class_uid = header.sop_class_uid
+        line.transfer_syntax_uid = header.transfer_syntax_uid
+        line.header = summary(header.dataset)
+    return line
