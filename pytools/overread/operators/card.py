@@ -1,0 +1,127 @@
+"""The model card: what a network is, and exactly what happens to an exam before and after it.
+
+Not prose about the code but the code's own configuration: the image does what ``model/card.yaml`` says and nothing
+else. Sections that are for people alone (training data, evaluation, limits) may stand beside those read here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from overread.errors import SpecError
+from overread.study.fields import Form, Spec
+from overread.study.manifest import SeriesRule
+from overread.study.problems import problems_of
+from overread.study.yamltext import parse_yaml
+
+Axis = Literal["S", "I", "P", "A", "L", "R"]
+FileName = Annotated[str, Form(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "write the name of a file beside the card")]
+Sha256 = Annotated[str, Form(r"[0-9a-f]{64}", "write the 64 hexadecimal digits that sha256sum prints")]
+NetClass = Annotated[str, Form(r"monai\.networks\.nets\.[A-Za-z0-9_]+", "name a class of monai.networks.nets")]
+
+
+class Weights(Spec):
+    """The trained parameters."""
+
+    file: FileName
+    sha256: Sha256
+    framework: Literal["pytorch"] = "pytorch"
+    dtype: Literal["float32"] = "float32"
+
+
+class NetworkSpec(Spec):
+    """The network that the weights fit into."""
+
+    cls: NetClass = Field(alias="class")
+    arguments: dict[str, Any]
+    activation: Literal["sigmoid"]
+
+
+class Normalisation(Spec):
+    """z-score over the foreground, which is what exceeds a fraction of a percentile of the resampled volume."""
+
+    method: Literal["z-score"]
+    percentile: float = Field(ge=0, le=100)
+    foreground_fraction: float = Field(ge=0, le=1)
+    clip: tuple[float, float]
+
+
+class Preprocessing(Spec):
+    """From the series to the network's input."""
+
+    axes: tuple[Axis, Axis, Axis]
+    spacing_mm: tuple[float, float, float]
+    interpolation: Literal["linear"]
+    antialias: float = Field(ge=0)
+    normalisation: Normalisation
+    crop: Literal["foreground"]
+
+
+class Inference(Spec):
+    """How the network is moved over a volume."""
+
+    window: tuple[int, int, int]
+    overlap: float = Field(ge=0, lt=1)
+    weighting: Literal["gaussian", "constant"]
+    sigma_scale: float = Field(gt=0)
+    padding_value: float
+
+
+class Postprocessing(Spec):
+    """From probabilities on the series' own grid to a mask."""
+
+    threshold: float = Field(gt=0, lt=1)
+    connectivity: Literal[6, 18, 26]
+    minimum_component_ml: float = Field(ge=0)
+    keep: Literal["largest", "all"]
+
+
+class Output(Spec):
+    """What is measured."""
+
+    roi: str
+    measures: tuple[str, ...]
+
+
+class Card(Spec):
+    """A model card."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field(min_length=1, max_length=64)
+    version: str = Field(min_length=1, max_length=64)
+    title: str = Field(min_length=1)
+    intended_use: str = Field(min_length=1)
+    weights: Weights
+    network: NetworkSpec
+    inputs: dict[str, SeriesRule] = Field(min_length=1)
+    preprocessing: Preprocessing
+    inference: Inference
+    postprocessing: Postprocessing
+    output: Output
+
+
+def load_card(folder: Path) -> Card:
+    """Read ``card.yaml`` of a model's folder.
+
+    Raises
+    ------
+    SpecError
+        File, line, path and what is wrong.
+    """
+    path = folder / "card.yaml"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            "The model's card can't be read: put card.yaml beside the weights.", source=str(path)
+        ) from error
+    document = parse_yaml(text, source=str(path))
+    try:
+        return Card.model_validate(document.value)
+    except ValidationError as error:
+        first, *others = problems_of(error, model=Card, source=str(path), lines=document.lines)
+        raise first.error(others=len(others)) from error

@@ -1,0 +1,100 @@
+"""From the input folder to the volumes that a model wants: found, chosen by the study's rules, read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from overread.errors import SpecError
+from overread.operators.card import Card
+from overread.operators.job import Job
+from overread.operators.load import Folder, FoundSeries, load_folder
+from overread.operators.result import InputSeries, Model
+from overread.operators.select import keywords_of, select_inputs
+from overread.operators.volume import ImageVolume, read_volume
+from overread.study.manifest import SeriesRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exam:
+    """An exam as a model sees it.
+
+    Parameters
+    ----------
+    model
+        The model that will be run.
+    folder
+        All that was found.
+    series, volumes
+        By role. Both are empty if a role can't be played.
+    missing
+        Why the model does not apply, in words; empty if it does.
+    """
+
+    model: Model
+    folder: Folder
+    series: Mapping[str, FoundSeries]
+    volumes: Mapping[str, ImageVolume]
+    missing: str = ""
+
+    @property
+    def inputs(self) -> tuple[InputSeries, ...]:
+        """What the result says of its input."""
+        return tuple(
+            InputSeries(
+                role=role,
+                series_instance_uid=found.summary.series_instance_uid,
+                instances=found.summary.instances,
+                fingerprint=self.volumes[role].fingerprint,
+                series_description=str(found.summary.header.get("SeriesDescription", "")),
+            )
+            for role, found in self.series.items()
+        )
+
+
+def read_exam(job: Job, card: Card) -> Exam:
+    """Find, choose and read the series that the study's rules, or else the card's, ask for.
+
+    Parameters
+    ----------
+    job
+        The run; what was left out becomes a warning.
+    card
+        Of the model.
+
+    Raises
+    ------
+    SpecError
+        If the study's rules leave out a role that the model needs.
+    DataError
+        If the input holds several studies, or a chosen series is no volume.
+    """
+    model = Model(
+        name=card.name, version=card.version, weights_sha256=card.weights.sha256, framework=card.weights.framework
+    )
+    with job.stage("load", at=0.0):
+        rules = _rules_for(card, job)
+        folder = load_folder(job.input, keywords=keywords_of(rules))
+        if folder.warning:
+            job.warn(folder.warning)
+    with job.stage("select", at=0.1):
+        selection = select_inputs(folder, rules)
+        for role, reason in selection.reasons.items():
+            print(f"{role}: {reason}", flush=True)  # noqa: T201 - the log says why this series
+    if selection.missing:
+        return Exam(model=model, folder=folder, series={}, volumes={}, missing=selection.missing)
+    with job.stage("read", at=0.12):
+        volumes = {role: read_volume(series) for role, series in selection.inputs.items()}
+    return Exam(model=model, folder=folder, series=selection.inputs, volumes=volumes)
+
+
+def _rules_for(card: Card, job: Job) -> dict[str, SeriesRule]:
+    """Return the rules of the roles that the model needs; a study may have more, for the viewer."""
+    rules = job.context.rules(card.inputs)
+    lacking = sorted(set(card.inputs) - set(rules))
+    if lacking:
+        raise SpecError(
+            f"The study has no rule for {', '.join(lacking)}, which {card.name} needs: name a series for it.",
+            path="arrival.series",
+        )
+    return {role: rules[role] for role in card.inputs}

@@ -1,0 +1,170 @@
+"""Runs a network over a volume, as its card says. Torch and MONAI are imported only when this is done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from overread.dicom.geometry import VolumeGeometry
+from overread.errors import DataError, SpecError
+from overread.operators.card import Card, Normalisation, load_card
+from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
+
+if TYPE_CHECKING:
+    import torch
+
+Values = NDArray[np.float32]
+
+_BATCH_CPU, _BATCH_GPU = 4, 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A trained network, ready to run.
+
+    Parameters
+    ----------
+    card
+        What it is and what it wants.
+    module
+        On its device, in evaluation mode.
+    device
+        ``cpu``, or ``cuda`` with the name of the GPU.
+    """
+
+    card: Card
+    module: torch.nn.Module
+    device: str
+
+    def probability(self, values: Values, geometry: VolumeGeometry) -> Values:
+        """Return each voxel's probability of belonging to the lesion.
+
+        Parameters
+        ----------
+        values
+            (slices, rows, columns) of the series.
+        geometry
+            Its grid.
+
+        Returns
+        -------
+        array
+            On the same grid, 0 to 1; exact where it exceeds the card's threshold, 0 far from there.
+        """
+        rules = self.card.preprocessing
+        affine, shape = patient_grid(geometry, axes=rules.axes, spacing_mm=rules.spacing_mm)
+        smooth = smooth_for(values, geometry, spacing_mm=rules.spacing_mm, antialias=rules.antialias)
+        on_grid = resample(
+            smooth,
+            source_affine=geometry.affine_lps,
+            target_affine=affine,
+            shape=shape,
+            outside=float(values.min()),
+            interpolation=rules.interpolation,
+        )
+        normalised, foreground = normalise(on_grid, rules.normalisation)
+        found = ndimage.find_objects(foreground.astype(np.int8))
+        result = np.zeros(shape, dtype=np.float32)
+        if found:
+            result[found[0]] = self._slide(normalised[found[0]])
+        return resample_back(result, affine=affine, geometry=geometry, above=self.card.postprocessing.threshold)
+
+    def _slide(self, normalised: Values) -> Values:
+        import torch  # noqa: PLC0415 - seconds to import; the calculators never need it
+        from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415
+
+        rules = self.card.inference
+        on_gpu = self.device != "cpu"
+        tensor = torch.from_numpy(np.ascontiguousarray(normalised))[None, None]
+        mixed = torch.autocast("cuda", dtype=torch.float16) if on_gpu else contextlib.nullcontext()
+        with torch.inference_mode(), mixed:
+            logits: Any = sliding_window_inference(
+                tensor,
+                roi_size=rules.window,
+                sw_batch_size=_BATCH_GPU if on_gpu else _BATCH_CPU,
+                predictor=self.module,
+                overlap=rules.overlap,
+                mode=rules.weighting,
+                sigma_scale=rules.sigma_scale,
+                padding_mode="constant",
+                cval=rules.padding_value,
+                sw_device="cuda" if on_gpu else "cpu",
+                device="cpu",  # a whole volume of logits need not fit into the GPU's memory
+            )
+        return np.asarray(torch.sigmoid(logits.float())[0, 0].numpy(), dtype=np.float32)
+
+
+def normalise(values: Values, rules: Normalisation) -> tuple[Values, NDArray[np.bool_]]:
+    """Return z-scores of a volume and its foreground.
+
+    The foreground is what exceeds a fraction of a high percentile; its mean and standard deviation scale all voxels.
+    """
+    foreground = values > rules.foreground_fraction * np.percentile(values, rules.percentile)
+    if not foreground.any():
+        return np.zeros(values.shape, dtype=np.float32), foreground
+    inside = values[foreground]
+    scores = (values - inside.mean()) / max(float(inside.std()), 1e-6)
+    return np.asarray(np.clip(scores, *rules.clip), dtype=np.float32), foreground
+
+
+def load_network(folder: Path) -> Network:
+    """Build the network of a model's folder, on the GPU if there is one.
+
+    Parameters
+    ----------
+    folder
+        With ``card.yaml`` and the weights it names.
+
+    Raises
+    ------
+    SpecError
+        If the card is wrong, or does not fit the weights.
+    DataError
+        If the weights are not those that the card was written for.
+    """
+    card = load_card(folder)
+    weights = read_weights(folder, card)
+    import torch  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    module_name, _, class_name = card.network.cls.rpartition(".")
+    try:
+        module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**card.network.arguments)
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        module.load_state_dict(state)
+    except Exception as error:
+        raise SpecError(
+            f"Class, arguments and weights do not fit together ({type(error).__name__}): correct network and weights.",
+            source=str(folder / "card.yaml"),
+            path="network",
+        ) from error
+    if torch.cuda.is_available():
+        return Network(card=card, module=module.eval().to("cuda"), device=f"cuda {torch.cuda.get_device_name()}")
+    return Network(card=card, module=module.eval(), device="cpu")
+
+
+def read_weights(folder: Path, card: Card) -> Path:
+    """Return the path of the weights once they are known to be the card's.
+
+    A result names the hash of the weights that made it; weights that were exchanged would make that a lie.
+    """
+    path = folder / card.weights.file
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"The weights {path} can't be read: put them beside the card.") from error
+    if found != card.weights.sha256:
+        raise DataError(
+            f"The weights {path} have SHA-256 {found[:12]}…, the card says {card.weights.sha256[:12]}…: restore them, "
+            "or write a card for the new ones."
+        )
+    return path

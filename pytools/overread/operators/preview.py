@@ -1,0 +1,94 @@
+"""A picture of the slice on which a mask is largest, with its outline: what a list or a mail shows of a result."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from overread.dicom.geometry import VolumeGeometry
+
+Mask = NDArray[np.bool_]
+Values = NDArray[np.float32]
+
+_SIDE_PX: Final = 640
+_BAND_PX: Final = 52
+_OUTLINE: Final = (255, 64, 64)
+_TEXT: Final = (235, 235, 235)
+_DIM: Final = (170, 170, 170)
+_WINDOW: Final = (1.0, 99.7)
+"""Percentiles of the slice that become black and white."""
+_LETTERS: Final = (("L", "R"), ("P", "A"), ("S", "I"))
+"""Side to which an LPS axis points in the positive and negative direction."""
+
+
+def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption: str, note: str) -> bytes:
+    """Return a PNG of the largest slice of a mask, or of the middle slice if the mask is empty.
+
+    Parameters
+    ----------
+    values
+        (slices, rows, columns) of the series.
+    mask
+        Of the same shape.
+    geometry
+        Grid of both; the picture has the true proportions.
+    caption
+        First line below the picture. It holds no patient data: previews travel.
+    note
+        Second, dimmer line.
+    """
+    areas = mask.sum(axis=(1, 2))
+    k = int(np.argmax(areas)) if areas.any() else len(areas) // 2
+    _, rows_mm, columns_mm = geometry.spacing_mm
+    height_mm, width_mm = geometry.shape[1] * rows_mm, geometry.shape[2] * columns_mm
+    scale = _SIDE_PX / max(height_mm, width_mm)
+    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
+    grey = Image.fromarray(_to_grey(values[k])).resize(size, Image.Resampling.BICUBIC)
+    large = np.asarray(Image.fromarray(mask[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)) > 127  # noqa: PLR2004 - half of 255
+    outline = ndimage.binary_dilation(large, iterations=1) & ~ndimage.binary_erosion(large, iterations=1)
+    pixels = np.repeat(np.asarray(grey)[:, :, None], 3, axis=2).copy()
+    pixels[outline] = _OUTLINE
+    picture = Image.new("RGB", (max(size[0], _SIDE_PX), size[1] + _BAND_PX))
+    picture.paste(Image.fromarray(pixels), ((picture.width - size[0]) // 2, 0))
+    _annotate(picture, geometry, k, caption=caption, note=note)
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _to_grey(plane: Values) -> NDArray[np.uint8]:
+    low, high = np.percentile(plane, _WINDOW)
+    return np.asarray(np.clip((plane - low) / max(float(high - low), 1e-6), 0.0, 1.0) * 255, dtype=np.uint8)
+
+
+def _annotate(picture: Image.Image, geometry: VolumeGeometry, k: int, *, caption: str, note: str) -> None:
+    draw = ImageDraw.Draw(picture)
+    large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=14)
+    top = picture.height - _BAND_PX
+    draw.text((10, top + 6), _fitting(caption, large, picture.width - 130), font=large, fill=_TEXT)
+    draw.text((10, top + 30), _fitting(note, small, picture.width - 20), font=small, fill=_DIM)
+    draw.text((picture.width - 10, top + 8), f"slice {k + 1}/{geometry.shape[0]}", font=small, fill=_DIM, anchor="ra")
+    right, left = _side(geometry.affine_lps[:3, 2])
+    bottom, upper = _side(geometry.affine_lps[:3, 1])
+    draw.text((8, top // 2), left, font=large, fill=_TEXT, anchor="lm")
+    draw.text((picture.width - 8, top // 2), right, font=large, fill=_TEXT, anchor="rm")
+    draw.text((picture.width // 2, 6), upper, font=large, fill=_TEXT, anchor="ma")
+    draw.text((picture.width // 2, top - 6), bottom, font=large, fill=_TEXT, anchor="md")
+
+
+def _side(direction: NDArray[np.float64]) -> tuple[str, str]:
+    """Return the letters of the sides towards and against a direction (LPS)."""
+    axis = int(np.argmax(np.abs(direction)))
+    towards, against = _LETTERS[axis]
+    return (towards, against) if direction[axis] > 0 else (against, towards)
+
+
+def _fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+    while font.getlength(text) > width and len(text) > 1:
+        text = f"{text[:-2]}…"
+    return text

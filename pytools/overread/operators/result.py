@@ -1,0 +1,150 @@
+"""``result.json``: what a run found and how, checked against ``schemas/result.schema.json`` before it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import jsonschema
+
+import overread
+from overread.dicom.codes import CodedTerm
+from overread.errors import DataError, SpecError
+
+Status = Literal["ok", "not-applicable"]
+
+SCHEMA_VERSION: Final = 1
+SCHEMA_NAME: Final = "result.schema.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The model that made a result."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    framework: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSeries:
+    """A series that went in. `fingerprint` is the SHA-256 of `overread.operators.volume`."""
+
+    role: str
+    series_instance_uid: str
+    instances: int
+    fingerprint: str
+    series_description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A number that came out.
+
+    Parameters
+    ----------
+    roi
+        What it was measured on.
+    name
+        Name of the result's field, with its unit: ``lesion_volume_ml``.
+    value
+        How much.
+    unit
+        UCUM.
+    code
+        The same name in a code system.
+    """
+
+    roi: str
+    name: str
+    value: float
+    unit: str
+    code: CodedTerm | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenObject:
+    """A DICOM object that came out."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that a run says. Dates are as DICOM writes them, empty where unknown."""
+
+    status: Status
+    reason: str
+    study_instance_uid: str
+    study_date: str
+    study_time: str
+    model: Model
+    device: str
+    inputs: tuple[InputSeries, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    outputs: Mapping[str, WrittenObject] = field(default_factory=dict)
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+    def value(self, name: str) -> float | None:
+        """Return a measurement's value, None if it was not measured."""
+        return next((m.value for m in self.measurements if m.name == name), None)
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the document for ``result.json``.
+
+        Raises
+        ------
+        DataError
+            If it is not as the schema says.
+        """
+        document = {
+            "schema": SCHEMA_VERSION,
+            "status": self.status,
+            "reason": self.reason,
+            "study": {"study_instance_uid": self.study_instance_uid, "study_date": self.study_date},
+            "model": asdict(self.model),
+            "device": self.device,
+            "inputs": [asdict(item) for item in self.inputs],
+            "measurements": [asdict(item) for item in self.measurements],
+            "findings": [],
+            "timings": {f"{name}_s": seconds for name, seconds in self.timings_s.items()},
+            "warnings": list(self.warnings),
+            "outputs": {name: asdict(item) for name, item in self.outputs.items()},
+        }
+        check_result(document)
+        return document
+
+
+def check_result(document: object) -> None:
+    """Check a ``result.json``.
+
+    Raises
+    ------
+    DataError
+        With the place of the first thing that is wrong.
+    """
+    faults = sorted(_validator().iter_errors(document), key=lambda fault: list(map(str, fault.absolute_path)))
+    if faults:
+        fault = faults[0]
+        place = ".".join(map(str, fault.absolute_path)) or "the document"
+        raise DataError(f"result.json is not as {SCHEMA_NAME} says: {place}: {fault.message}")
+
+
+@cache
+def _validator() -> Any:
+    package = Path(overread.__file__).parent
+    # In a wheel and in an image the schemas lie in the package, in a checkout beside it.
+    for folder in (package / "schemas", package.parents[1] / "schemas"):
+        path = folder / SCHEMA_NAME
+        if path.is_file():
+            schema = json.loads(path.read_text("utf-8"))
+            jsonschema.Draft202012Validator.check_schema(schema)
+            return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    raise SpecError(f"{SCHEMA_NAME} is nowhere to be found: install overread anew.", source=str(package))

@@ -1,0 +1,222 @@
+"""Writes a run's files: ``result.json`` last, so that a folder with one is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from overread.dicom.codes import MILLILITRE, MILLIMETRE
+from overread.dicom.seg import ObjectInfo, SegmentInfo, write_seg
+from overread.dicom.sr import SegmentMeasurement, measurement_report
+from overread.operators.assessor import Assessor, Provenance, ResultType, result_xml
+from overread.operators.exam import Exam
+from overread.operators.ids import derived_uid, input_fingerprint, result_hash
+from overread.operators.job import Job, to_json, write_atomically
+from overread.operators.preview import preview_png
+from overread.operators.result import InputSeries, Measurement, Model, Result, WrittenObject
+
+SEG_NAME: Final = "seg.dcm"
+SR_NAME: Final = "sr.dcm"
+PREVIEW_NAME: Final = "preview.png"
+ASSESSOR_NAME: Final = "assessor.xml"
+RESULT_NAME: Final = "result.json"
+
+_UNITS: Final = {unit.value: unit for unit in (MILLILITRE, MILLIMETRE)}
+_SEG_SERIES, _SR_SERIES = 901, 902
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The names of a result.
+
+    Parameters
+    ----------
+    digits
+        Twelve digits that stand for input and model (`overread.operators.ids.result_hash`).
+    fingerprint
+        Of all inputs together.
+    """
+
+    digits: str
+    fingerprint: str
+
+    def label(self, code: str) -> str:
+        """Return the result's label."""
+        return f"{code}-{self.digits}"
+
+    @property
+    def collection(self) -> str:
+        """Label of the ROI collection that holds the result's segmentation."""
+        return f"AI-{self.digits}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segmentation:
+    """What a segmentation network found.
+
+    Parameters
+    ----------
+    role
+        Series that was segmented.
+    segment
+        How it is described in DICOM, algorithm and tracking left out.
+    mask
+        (slices, rows, columns) on the grid of the series.
+    measurements
+        In the order of the datatype.
+    device
+        On which the network ran.
+    caption
+        What the preview says.
+    """
+
+    role: str
+    segment: SegmentInfo
+    mask: NDArray[np.bool_]
+    measurements: tuple[Measurement, ...]
+    device: str
+    caption: str
+
+
+def identify(study_instance_uid: str, inputs: Sequence[InputSeries], model: Model) -> Identity:
+    """Return the names of the result that `model` makes of `inputs`: the same for the same, always."""
+    fingerprint = input_fingerprint((item.role, item.fingerprint) for item in inputs)
+    digits = result_hash(
+        study_instance_uid=study_instance_uid,
+        series_instance_uids=[item.series_instance_uid for item in inputs],
+        fingerprint=fingerprint,
+        model=model.name,
+        version=model.version,
+    )
+    return Identity(digits=digits, fingerprint=fingerprint)
+
+
+def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentation) -> None:
+    """Write all files of a run that segmented one thing: SEG, SR, preview, assessor and result.
+
+    An empty mask is a result like any other: its SEG lists the segment, with an empty frame on every slice, so that a
+    reader can draw what was missed on the segment that is there.
+    """
+    with job.stage("write", at=0.85):
+        volume, series = exam.volumes[found.role], exam.series[found.role]
+        identity = identify(series.study_instance_uid, exam.inputs, exam.model)
+        segment = _described(found.segment, exam.model, identity)
+        seg = write_seg(
+            volume.images,
+            {segment.number: found.mask},
+            [segment],
+            info=_about(exam.model, identity, "seg", number=_SEG_SERIES, description=f"AI {segment.label}"),
+        )
+        report = measurement_report(
+            seg,
+            volume.images,
+            measurements=_coded(found.measurements, segment.number),
+            info=_about(exam.model, identity, "sr", number=_SR_SERIES, description=f"AI {segment.label}: measurements"),
+            device_uid=derived_uid("device", exam.model.name, exam.model.version),
+        )
+        outputs = {"seg": write_dicom(job, SEG_NAME, seg), "sr": write_dicom(job, SR_NAME, report)}
+        note = f"{exam.model.name} {exam.model.version}. Not for clinical use."
+        picture = preview_png(volume.values, found.mask, volume.geometry, caption=found.caption, note=note)
+        write_atomically(job.output / PREVIEW_NAME, picture)
+    result = Result(
+        status="ok",
+        reason="",
+        study_instance_uid=series.study_instance_uid,
+        study_date=series.study_date,
+        study_time=series.study_time,
+        model=exam.model,
+        device=found.device,
+        inputs=exam.inputs,
+        measurements=found.measurements,
+        outputs=outputs,
+        timings_s=job.timings_s,
+        warnings=job.warnings,
+    )
+    more = Provenance(origin="ai", input_fingerprint=identity.fingerprint, collection=identity.collection)
+    write_result(job, kind, result, label=identity.label(kind.code), more=more)
+
+
+def write_not_applicable(job: Job, kind: ResultType, exam: Exam) -> None:
+    """Write the result of an exam to which the model does not apply, so that it is counted and not lost.
+
+    Its label depends on all series that are there: when more arrive, the next run is a result of its own.
+    """
+    found = exam.folder.series
+    seen = tuple(
+        InputSeries(
+            role="seen",
+            series_instance_uid=s.summary.series_instance_uid,
+            instances=s.summary.instances,
+            fingerprint=f"{s.summary.series_instance_uid}:{s.summary.instances}",
+        )
+        for s in found
+    )
+    result = Result(
+        status="not-applicable",
+        reason=exam.missing,
+        study_instance_uid=found[0].study_instance_uid if found else "",
+        study_date=found[0].study_date if found else "",
+        study_time=found[0].study_time if found else "",
+        model=exam.model,
+        device="",
+        timings_s=job.timings_s,
+        warnings=job.warnings,
+    )
+    print(f"not applicable: {exam.missing}", flush=True)  # noqa: T201 - the log says why there is no measurement
+    identity = identify(result.study_instance_uid, seen, exam.model)
+    more = Provenance(origin="ai", input_fingerprint=identity.fingerprint)
+    write_result(job, kind, result, label=identity.label(kind.code), more=more)
+
+
+def write_result(job: Job, kind: ResultType, result: Result, *, label: str, more: Provenance) -> None:
+    """Write ``assessor.xml`` and, last of all, ``result.json``."""
+    document = result.as_document()
+    assessor = Assessor(label=label, date=result.study_date, time=result.study_time)
+    xml = result_xml(kind, result, assessor=assessor, context=job.context, more=more)
+    write_atomically(job.output / ASSESSOR_NAME, xml)
+    write_atomically(job.output / RESULT_NAME, to_json(document).encode() + b"\n")
+
+
+def write_dicom(job: Job, name: str, ds: Dataset) -> WrittenObject:
+    """Write a DICOM object into the output folder and return its UIDs."""
+    buffer = BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    write_atomically(job.output / name, buffer.getvalue())
+    return WrittenObject(sop_instance_uid=str(ds.SOPInstanceUID), series_instance_uid=str(ds.SeriesInstanceUID))
+
+
+def _described(segment: SegmentInfo, model: Model, identity: Identity) -> SegmentInfo:
+    return replace(
+        segment,
+        algorithm_type="AUTOMATIC",
+        algorithm_name=model.name,
+        algorithm_version=model.version,
+        tracking_id=segment.label,
+        tracking_uid=derived_uid("tracking", identity.digits, str(segment.number)),
+    )
+
+
+def _about(model: Model, identity: Identity, kind: str, *, number: int, description: str) -> ObjectInfo:
+    return ObjectInfo(
+        series_instance_uid=derived_uid(kind, "series", identity.digits),
+        sop_instance_uid=derived_uid(kind, "instance", identity.digits),
+        series_number=number,
+        series_description=description,
+        model_name=model.name,
+        software_version=model.version,
+    )
+
+
+def _coded(measurements: Sequence[Measurement], number: int) -> list[SegmentMeasurement]:
+    """Return the measurements that have a name in a code system; a report holds no others."""
+    return [
+        SegmentMeasurement(segment_number=number, name=m.code, value=m.value, unit=_UNITS[m.unit])
+        for m in measurements
+        if m.code is not None and m.unit in _UNITS
+    ]
