@@ -1,0 +1,276 @@
+"""A study with everything its manifest refers to, read from files and held against each other."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from overread.commands.model import Command, Wrapper
+from overread.commands.read import read_command
+from overread.errors import SpecError
+from overread.plugins.datatype import DataType, read_datatype
+from overread.study.form import FeedbackForm, read_form
+from overread.study.manifest import StudyManifest, read_manifest
+from overread.study.problems import Location, Problem, did_you_mean, dotted, line_of
+from overread.study.yamltext import parse_yaml
+
+SERIES_RULES, IMAGE_DIGEST = "series-rules", "image-digest"
+COLLECTION_TYPE = "icr:roiCollectionData"
+ReadT = TypeVar("ReadT")
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A command with the wrapper by which the study starts it.
+
+    Parameters
+    ----------
+    command
+        The whole document.
+    wrapper
+        The one that starts from a session, or from a ROI collection.
+    companions
+        Wrap-up commands that the command's output handlers name.
+    """
+
+    command: Command
+    wrapper: Wrapper
+    companions: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyBundle:
+    """A whole study.
+
+    Parameters
+    ----------
+    source
+        File of the manifest.
+    manifest
+        What it says.
+    datatype
+        Type of its results.
+    model
+        The model's command.
+    recompute
+        The command that measures a corrected collection, if the study lets readers correct.
+    form
+        Feedback form, if it has one.
+    """
+
+    source: str
+    manifest: StudyManifest
+    datatype: DataType
+    model: Runnable
+    recompute: Runnable | None
+    form: FeedbackForm | None
+
+    @property
+    def folder(self) -> str:
+        """Folder of the manifest, as a command line would name it."""
+        return str(Path(self.source).parent)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """All commands, wrap-up commands before those that need them, each once."""
+        ordered: dict[tuple[str, str], Command] = {}
+        for runnable in (self.model, self.recompute):
+            if runnable is not None:
+                for command in (*runnable.companions, runnable.command):
+                    ordered.setdefault((command.name, command.version), command)
+        return tuple(ordered.values())
+
+
+def read_bundle(path: Path) -> StudyBundle | tuple[Problem, ...]:
+    """Read a study, or say everything that is wrong with it and with what it refers to.
+
+    Parameters
+    ----------
+    path
+        The manifest.
+
+    Raises
+    ------
+    SpecError
+        The manifest can't be read, or is no YAML.
+    """
+    text = _text(path)
+    manifest = read_manifest(text, source=str(path))
+    if isinstance(manifest, tuple):
+        return manifest
+    return _Reader(path, manifest, parse_yaml(text, source=str(path)).lines).read()
+
+
+def load_bundle(path: Path) -> StudyBundle:
+    """Read a study.
+
+    Raises
+    ------
+    SpecError
+        With the first thing that is wrong.
+    """
+    result = read_bundle(path)
+    if isinstance(result, StudyBundle):
+        return result
+    first, *others = result
+    raise first.error(others=len(others))
+
+
+class _Reader:
+    """Collects problems while it follows a manifest's references."""
+
+    def __init__(self, path: Path, manifest: StudyManifest, lines: Mapping[Location, int]) -> None:
+        self._path, self._manifest, self._lines = path, manifest, lines
+        self._problems: list[Problem] = []
+
+    def read(self) -> StudyBundle | tuple[Problem, ...]:
+        """Follow all references."""
+        manifest = self._manifest
+        datatype = self._datatype()
+        model = self._command(("command",), manifest.command, self._session_wrapper)
+        if model and datatype:
+            self._check_result(model, datatype)
+        recompute = None
+        if manifest.edit:
+            recompute = self._command(("edit", "recompute"), manifest.edit.recompute, self._collection_wrapper)
+        if manifest.report:
+            self._refer(("report", "command"), manifest.report.command, read_command)
+        form = self._refer(("form",), manifest.form, read_form) if manifest.form else None
+        if self._problems or datatype is None or model is None:
+            return tuple(sorted(set(self._problems)))
+        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form)
+
+    def _say(self, location: Location, message: str, mend: str) -> None:
+        line = line_of(location, self._lines)
+        self._problems.append(Problem(str(self._path), line, dotted(location), message, mend))
+
+    def _refer(
+        self, location: Location, relative: str, read: Callable[..., ReadT | tuple[Problem, ...]]
+    ) -> ReadT | None:
+        """Read a file of the study; what is wrong with it is told under its own name."""
+        path = self._near(relative)
+        try:
+            result = read(_text(path), source=str(path))
+        except SpecError as error:
+            if not path.is_file():
+                self._say(
+                    location, f"there is no file {relative}", "check the path; it starts at the manifest's folder"
+                )
+            else:
+                self._problems.append(Problem(error.source, 0, error.path, error.message))
+            return None
+        if isinstance(result, tuple):
+            self._problems += result
+            return None
+        return result
+
+    def _datatype(self) -> DataType | None:
+        def read(_: str, *, source: str) -> DataType | tuple[Problem, ...]:
+            return read_datatype(Path(source))
+
+        datatype = self._refer(("result",), self._manifest.result, read)
+        progression = self._manifest.progression
+        if datatype and progression and progression.measure not in datatype.numbers:
+            words = did_you_mean(progression.measure, datatype.numbers)
+            self._say(
+                ("progression", "measure"),
+                f"'{progression.measure}' is no numeric field of {datatype.xsi_type}",
+                words or f"add a numeric field to {self._manifest.result}",
+            )
+        return datatype
+
+    def _command(
+        self, location: Location, relative: str, choose: Callable[[Command, Location], Wrapper | None]
+    ) -> Runnable | None:
+        command = self._refer(location, relative, read_command)
+        if command is None:
+            return None
+        wrapper = choose(command, location)
+        if wrapper is None:
+            return None
+        return self._with_companions(Runnable(command, wrapper), location, relative)
+
+    def _session_wrapper(self, command: Command, location: Location) -> Wrapper | None:
+        fitting = [w for w in command.xnat if _starts_from(w, "Session")]
+        if len(fitting) != 1:
+            self._say(
+                location,
+                f"{command.name} has {len(fitting)} wrappers that start from a session",
+                "give it exactly one, with one external input of type Session and a context such as xnat:mrSessionData",
+            )
+            return None
+        names = {item.name for item in (*command.inputs, *fitting[0].inputs)}
+        if SERIES_RULES not in names:
+            self._say(
+                location, f"{command.name} has no input '{SERIES_RULES}'",
+                "add it: by it the image learns the study's series rules",
+            )  # fmt: skip
+        return fitting[0]
+
+    def _collection_wrapper(self, command: Command, location: Location) -> Wrapper | None:
+        fitting = [w for w in command.xnat if _starts_from(w, "Assessor") and COLLECTION_TYPE in w.contexts]
+        if len(fitting) != 1:
+            self._say(
+                location,
+                f"{command.name} has {len(fitting)} wrappers that start from a ROI collection",
+                f"give it exactly one, with one external input of type Assessor and the context {COLLECTION_TYPE}",
+            )
+            return None
+        return fitting[0]
+
+    def _with_companions(self, runnable: Runnable, location: Location, relative: str) -> Runnable:
+        """Find the wrap-up commands in the folders beside the command's own."""
+        wanted = sorted({h.via_wrapup_command for h in runnable.wrapper.output_handlers if h.via_wrapup_command})
+        if not wanted:
+            return runnable
+        beside = dict(_wrapups(self._near(relative).resolve().parent.parent.glob("*/command.json")))
+        found: list[Command] = []
+        for reference in wanted:
+            image, _, name = reference.rpartition(":") if reference.count(":") > 1 else (reference, "", "")
+            match = next((c for c in beside.values() if c.image == image and name in {"", c.name}), None)
+            if match is None:
+                self._say(
+                    location, f"its wrap-up command {reference} is in no folder beside it",
+                    f"add <folder>/command.json of type docker-wrapup, or use {', '.join(sorted(beside)) or 'none'}",
+                )  # fmt: skip
+            else:
+                found.append(match)
+        return replace(runnable, companions=tuple(found))
+
+    def _check_result(self, model: Runnable, datatype: DataType) -> None:
+        types = [h.xsi_type for h in model.wrapper.output_handlers if h.type == "Assessor" and h.xsi_type]
+        if datatype.xsi_type not in types:
+            self._say(
+                ("result",),
+                f"{model.command.name} stores {', '.join(types) or 'no assessor'}, not {datatype.xsi_type}",
+                "let an output handler of type Assessor name it as its xsi-type, or take the other datatype",
+            )
+
+    def _near(self, relative: str) -> Path:
+        return Path(os.path.normpath(self._path.parent / relative))
+
+
+def _starts_from(wrapper: Wrapper, kind: str) -> bool:
+    return len(wrapper.external_inputs) == 1 and wrapper.external_inputs[0].type == kind
+
+
+def _wrapups(paths: Iterable[Path]) -> Iterable[tuple[str, Command]]:
+    for path in sorted(paths):
+        try:
+            command = read_command(_text(path), source=str(path))
+        except SpecError:
+            continue  # a neighbour that is no command is not this study's fault
+        if isinstance(command, Command) and command.type == "docker-wrapup":
+            yield f"{command.image}:{command.name}", command
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise SpecError("is not UTF-8 text; save it as UTF-8", source=str(path)) from None
+    except OSError as error:
+        raise SpecError(f"can't be read ({error.strerror}); check the path", source=str(path)) from None

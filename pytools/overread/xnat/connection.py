@@ -1,0 +1,246 @@
+"""A connection to XNAT that answers in values and in errors of ours. The HTTP is xnatpy's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import netrc
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import xnat
+import xnat.exceptions
+
+from overread.errors import ArchiveError, Conflict, Denied, NotFound, OverreadError, Unavailable
+
+_ANY_STATUS = range(100, 600)
+_REFUSED, _MISSING, _CONFLICT, _BUSY = (401, 403), 404, 409, (502, 503, 504)
+_MAX_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered to one request.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    text
+        Body.
+    """
+
+    status: int
+    text: str
+
+    def value(self) -> Any:
+        """Body as JSON; its text where it is none."""
+        try:
+            return json.loads(self.text)
+        except json.JSONDecodeError:
+            return self.text
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that changes something.
+
+    Parameters
+    ----------
+    method
+        ``PUT`` or ``POST``.
+    path
+        From the server's root, such as ``/xapi/commands``.
+    query
+        Query parameters.
+    json
+        Body as JSON; None for a request without one.
+    text
+        Body as plain text, instead.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    json: Any = None
+    text: str | None = None
+
+
+class Archive(Protocol):
+    """What planning and applying need of a server."""
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer | None:
+        """Get a path; None when there is no such thing (404, 204)."""
+
+    def send(self, request: Request) -> Answer:
+        """Send a request that changes something."""
+
+
+class XnatArchive:
+    """XNAT, or the hub, over HTTP.
+
+    Parameters
+    ----------
+    session
+        An open xnatpy connection.
+    user
+        Whose it is, for error messages.
+    """
+
+    def __init__(self, session: Any, *, user: str) -> None:
+        self._session, self._user = session, user
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer | None:
+        """Get a path.
+
+        Returns
+        -------
+        Answer or None
+            None when there is no such thing, or it is hidden from the user.
+
+        Raises
+        ------
+        ArchiveError
+            Any other answer than success.
+        """
+        answer = self._ask("GET", path, query=dict(query or {}))
+        if answer.status in {_MISSING, 204}:
+            return None
+        self._expect_success(answer, f"GET {path}")
+        return answer
+
+    def send(self, request: Request) -> Answer:
+        """Send a request that changes something.
+
+        Raises
+        ------
+        ArchiveError
+            Any other answer than success.
+        """
+        body: dict[str, Any] = {"query": dict(request.query or {})}
+        if request.text is not None:
+            body |= {"data": request.text.encode(), "headers": {"Content-Type": "text/plain"}}
+        elif request.json is not None:
+            body["json"] = request.json
+        answer = self._ask(request.method, request.path, **body)
+        self._expect_success(answer, f"{request.method} {request.path}")
+        return answer
+
+    def _ask(self, method: str, path: str, **body: Any) -> Answer:
+        verb = {"GET": self._session.get, "PUT": self._session.put, "POST": self._session.post}[method]
+        try:
+            response = verb(path, accepted_status=_ANY_STATUS, **body)
+        except xnat.exceptions.XNATResponseError as error:
+            # xnatpy refuses pages of HTML whatever their status: XNAT's errors below /data are such pages.
+            response = error.response
+            if response is None or response.ok:
+                raise ArchiveError(
+                    f"{method} {path}: a web page came back instead of data; is that the server's address?"
+                ) from None
+        except (requests.RequestException, xnat.exceptions.XNATError) as error:
+            raise Unavailable(f"{method} {path}: the connection broke ({type(error).__name__}); try again") from None
+        return Answer(response.status_code, response.text)
+
+    def _expect_success(self, answer: Answer, what: str) -> None:
+        if answer.status in range(200, 300):
+            return
+        why = f"{what}: {answer.status}{_reason(answer.text)}"
+        if answer.status in _REFUSED:
+            raise Denied(f"{why}; {self._user} may not do this, ask an administrator of the server")
+        if answer.status == _MISSING:
+            raise NotFound(f"{why}; does the server have the plugin that this belongs to?")
+        if answer.status == _CONFLICT:
+            raise Conflict(why)
+        if answer.status in _BUSY:
+            raise Unavailable(f"{why}; try again in a while")
+        raise ArchiveError(why)
+
+
+@contextmanager
+def open_archive(server: str, *, user: str, password: str) -> Iterator[XnatArchive]:
+    """Log in, and log out at the end.
+
+    Parameters
+    ----------
+    server
+        Address, such as ``https://xnat.example.org``.
+    user, password
+        Login.
+
+    Raises
+    ------
+    Denied
+        The login is refused.
+    Unavailable
+        Nothing answers there.
+    ArchiveError
+        Something answers that is no XNAT.
+    """
+    try:
+        session = xnat.connect(
+            server, user=user, password=password, no_parse_model=True, logger=_silent(), detect_redirect=True
+        )
+    except (xnat.exceptions.XNATLoginFailedError, xnat.exceptions.XNATExpiredCredentialsError):
+        raise Denied(f"{server} refuses the login of {user}; check name and password") from None
+    except (requests.ConnectionError, requests.Timeout, xnat.exceptions.XNATConnectionError):
+        raise Unavailable(f"nothing answers at {server}; check the address, and that the server runs") from None
+    except (requests.RequestException, xnat.exceptions.XNATError, ValueError, RuntimeError) as error:
+        raise ArchiveError(
+            f"{server} does not answer as XNAT does ({_shortly(str(error))}); check the address"
+        ) from None
+    with session:
+        yield XnatArchive(session, user=user)
+
+
+def find_password(server: str, *, user: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Find the password: in ``OVERREAD_PASSWORD``, else in the netrc file (``NETRC``, else ``~/.netrc``).
+
+    Raises
+    ------
+    OverreadError
+        It is in neither.
+    """
+    if environment.get("OVERREAD_PASSWORD"):
+        return environment["OVERREAD_PASSWORD"]
+    address = urlsplit(server)
+    path = Path(environment.get("NETRC") or Path.home() / ".netrc")
+    try:
+        hosts = netrc.netrc(path).hosts if path.is_file() else {}
+    except (netrc.NetrcParseError, OSError) as error:
+        raise OverreadError(
+            f"{path} can't be read: {_shortly(str(error))}; mend it, or set OVERREAD_PASSWORD"
+        ) from None
+    for host in (address.netloc, address.hostname or ""):
+        if host in hosts and hosts[host][0] == user and hosts[host][2]:
+            return hosts[host][2]
+    raise OverreadError(
+        f"no password for {user} at {server}; set OVERREAD_PASSWORD, or add to {path}: "
+        f"machine {address.hostname} login {user} password ..."
+    )
+
+
+def _silent() -> logging.Logger:
+    """Make a logger that says nothing: errors reach the user as ours, once."""
+    logger = logging.getLogger("overread.xnat.quiet")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
+
+
+def _reason(body: str) -> str:
+    """Find what a body says of a failure: XNAT's pages have it in a heading, its other answers are plain text."""
+    heading = re.search(r"<h3>(.*?)</h3>", body, re.DOTALL)
+    text = heading.group(1) if heading else "" if body.lstrip().startswith("<") else body
+    return f" {_shortly(text)}" if text.strip() else ""
+
+
+def _shortly(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_SHOWN else line[:_MAX_SHOWN] + "..."
