@@ -30,6 +30,10 @@ class HubConfig:
         Quiet time after which a session of a project without manifest is archived (XNAT: 5 minutes).
     run_timeout_s
         Wall-clock limit of one container run.
+    workers
+        How many container runs go on at the same time.
+    environments
+        Folder of the Python environments of images, None for the home's own. ``OVERREAD_ENVIRONMENTS`` goes before.
     tick_s
         How often background services look for work.
     max_upload_bytes
@@ -47,6 +51,8 @@ class HubConfig:
     site_url: str = ""
     quiet_default_s: float = 300.0
     run_timeout_s: float = 3600.0
+    workers: int = 1
+    environments: Path | None = None
     tick_s: float = 0.5
     session_timeout_s: float = 900.0
     max_upload_bytes: int = 8 * 1024**3

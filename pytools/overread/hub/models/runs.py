@@ -59,6 +59,7 @@ class Workflow(Base):
     user: Mapped[str] = mapped_column(default="")
     justification: Mapped[str] = mapped_column(default="")
     comments: Mapped[str] = mapped_column(default="")
+    job_id: Mapped[str] = mapped_column(default="")  # the bulk launch it belongs to
     launch_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -91,6 +92,7 @@ class Container(Base):
     inputs: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the launch gave
     outputs: Mapped[list[Any]] = mapped_column(default=list)
     history: Mapped[list[Any]] = mapped_column(default=list)
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"fraction": 0..1, "stage": ...} while it runs
     exit_code: Mapped[int | None]
     backend_id: Mapped[str] = mapped_column(default="")
     created: Mapped[datetime] = mapped_column(default=utc_now)

@@ -123,7 +123,7 @@ class Environments:
             raise
 
     def _step(self, command: list[str], log_descriptor: int, log: Path, stopped: Stopped) -> None:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter; the requirements are the administrator's
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log_descriptor,

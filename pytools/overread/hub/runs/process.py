@@ -132,7 +132,7 @@ class ProcessRunner:
         if not start.isolated:
             (spec.log_folder / STDERR).write_text(sandbox.WARNING + "\n", "utf-8")
         with _on_cpus(spec.limits.cpus):
-            return subprocess.Popen(  # noqa: S603 - running commands is what this is for
+            return subprocess.Popen(
                 _limited(start.arguments, spec.limits),
                 cwd=start.folder,
                 env=start.environment,

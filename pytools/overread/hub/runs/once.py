@@ -1,0 +1,86 @@
+"""What makes one automatic run the same as another: the command, its image, and what it would look at.
+
+"The same series with the same model version never run twice by automation; late images lead to one new run."
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from overread.hub.items.folders import owner_of
+from overread.hub.models import Experiment, Instance, Project, Resource, ResourceFile, Scan, Subject
+from overread.hub.runs.documents import Wrapper
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+
+def once_key(
+    db: Session, hub: Hub, wrapper: Wrapper, item: Project | Subject | Experiment | Scan | Resource
+) -> str | None:
+    """Return the key of an automatic run of `wrapper` on `item`.
+
+    Returns
+    -------
+    str or None
+        A hash of the wrapper, its command's name and version, its image's digest, and of the object: for a session
+        all its series with their SOP Instance UIDs, for an image assessor or resource its ID and its files' digests.
+        None for projects and subjects, which are never twice the same.
+    """
+    content = _content(db, item)
+    if content is None:
+        return None
+    image = hub.images.find(str(wrapper.command["image"]))
+    about = [
+        wrapper.id,
+        wrapper.command["name"],
+        wrapper.command["version"],
+        image.digest if image is not None else "",
+        content,
+    ]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _content(db: Session, item: Project | Subject | Experiment | Scan | Resource) -> Any:
+    match item:
+        case Experiment() if item.session_id is not None:
+            return [item.id, _digests(db, item)]
+        case Experiment():
+            return [item.id, _series(db, item.id, None)]
+        case Scan():
+            return [item.session_id, item.id, _series(db, item.session_id, str(item.pk))]
+        case Resource():
+            return [item.pk, _digests(db, item)]
+        case _:
+            return None
+
+
+def _series(db: Session, session_id: str, scan_pk: str | None) -> list[Any]:
+    """Return the series of a session's scans (not those of its assessors), each with its SOP Instance UIDs."""
+    rows = (
+        select(Instance.series_instance_uid, Instance.sop_instance_uid)
+        .join(ResourceFile, ResourceFile.pk == Instance.file_pk)
+        .join(Resource, Resource.pk == ResourceFile.resource_pk)
+        .where(Instance.session_id == session_id, Resource.owner_kind == "scan")
+    )
+    if scan_pk is not None:
+        rows = rows.where(Resource.owner_id == scan_pk)
+    found: dict[str, set[str]] = {}
+    for series, sop in db.execute(rows):
+        found.setdefault(series, set()).add(sop)
+    return [[series, sorted(found[series])] for series in sorted(found)]
+
+
+def _digests(db: Session, item: Experiment | Resource) -> list[str]:
+    rows = select(ResourceFile.digest).join(Resource, Resource.pk == ResourceFile.resource_pk)
+    if isinstance(item, Resource):
+        rows = rows.where(Resource.pk == item.pk)
+    else:
+        owner = owner_of(item)
+        rows = rows.where(Resource.owner_kind == owner.kind, Resource.owner_id == owner.id)
+    return sorted(db.scalars(rows))

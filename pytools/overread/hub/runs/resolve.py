@@ -1,0 +1,218 @@
+"""One launch, resolved: the command with all values put in, ready for a runner.
+
+The result is kept as JSON on the container, in the words of the Container Service's own container document.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from overread.errors import PermanentRunnerError
+from overread.hub.access import Caller
+from overread.hub.runs.documents import Document, Wrapper
+from overread.hub.runs.inputs import InputResolver, Node, Value, missing, walk
+from overread.hub.runs.template import command_line_value, command_line_values, fill
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Values by replacement key: as they are, and as the command line has them."""
+
+    plain: Mapping[str, str]
+    line: Mapping[str, str]
+
+
+def resolve_run(
+    db: Session, hub: Hub, wrapper: Wrapper, values: Mapping[str, str], *, caller: Caller, folder: Path
+) -> Document:
+    """Resolve a launch.
+
+    Parameters
+    ----------
+    db, hub
+        Transaction and hub.
+    wrapper
+        What is launched, with its defaults.
+    values
+        What the launch gave, by input name.
+    caller
+        In whose name.
+    folder
+        Folder of the run; a mount that is written to gets a folder below it.
+
+    Returns
+    -------
+    dict
+        Keys ``docker-image``, ``command-line``, ``mounts``, ``env``, ``inputs``, ``outputs`` and so on.
+
+    Raises
+    ------
+    PermanentRunnerError
+        A required input has no value or several, or an object can't be used.
+    """
+    nodes = InputResolver(db, hub, wrapper, values, caller).resolve()
+    _check_required(nodes)
+    filled = fill_in(nodes)
+    command = wrapper.command
+    return {
+        "docker-image": command["image"],
+        "command-line": fill(command["command-line"], filled.line),
+        "override-entrypoint": bool(command["override-entrypoint"]),
+        "working-directory": fill(command["working-directory"], filled.plain) or None,
+        "container-name": fill(command["container-name"], filled.plain) or None,
+        "subtype": command["type"],
+        "env": {
+            fill(name, filled.plain): fill(value, filled.plain)
+            for name, value in command["environment-variables"].items()
+        },
+        "mounts": [
+            _mount(place, mount, nodes, filled, folder) for place, mount in enumerate(command["mounts"], start=1)
+        ],
+        "inputs": _input_rows(nodes, values),
+        "outputs": _outputs(wrapper, nodes, filled),
+        "reserve-memory": command.get("reserve-memory"),
+        "limit-memory": command.get("limit-memory"),
+        "limit-cpu": command.get("limit-cpu"),
+    }
+
+
+def fill_in(nodes: Sequence[Node]) -> Filled:
+    """Return what each replacement key stands for. An input without value stands for nothing."""
+    plain: dict[str, str] = {}
+    line: dict[str, str] = {}
+    for node in walk(nodes):
+        if node.only is not None or not node.given.get("multiple"):
+            text = node.only.text if node.only is not None else ""
+            plain[node.key] = text
+            if node.kind == "command":
+                line[node.key] = command_line_value(node.given, text)
+            continue
+        plain[node.key] = _listed([value.text for value in node.values])
+        for given, texts in _fed(node.values):
+            plain[given["replacement-key"]] = _listed(texts)
+            line[given["replacement-key"]] = command_line_values(given, texts)
+    return Filled(plain, line)
+
+
+def _fed(values: Sequence[Value]) -> list[tuple[Document, list[str]]]:
+    """Return the command inputs below an input with several values, each with all its values."""
+    found: dict[str, tuple[Document, list[str]]] = {}
+    for value in values:
+        for child in value.children:
+            if child.kind == "command" and child.only is not None:
+                found.setdefault(child.name, (child.given, []))[1].append(child.only.text)
+    return list(found.values())
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(texts)}]"
+
+
+def _check_required(nodes: Sequence[Node]) -> None:
+    absent = missing(nodes)
+    if absent:
+        raise PermanentRunnerError(
+            f"Required input without value: {', '.join(absent)}. Check the matchers of the command and whether the "
+            "object has such data."
+        )
+    for node in walk(nodes):
+        if len(node.values) > 1 and node.given["required"] and not node.given.get("multiple"):
+            labels = ", ".join(value.label for value in node.values)
+            raise PermanentRunnerError(f"Input {node.name} fits several objects ({labels}); one is needed.")
+
+
+def _mount(place: int, mount: Document, nodes: Sequence[Node], filled: Filled, folder: Path) -> Document:
+    source = _source(str(mount["name"]), nodes)
+    if source is None:
+        host = folder / "mounts" / str(mount["name"])
+        host.mkdir(parents=True, exist_ok=True)
+    elif mount["writable"]:
+        host = folder / "mounts" / str(mount["name"])
+        shutil.copytree(source, host, dirs_exist_ok=True)
+    else:
+        host = source
+    return {
+        "id": place,
+        "name": mount["name"],
+        # A mount that no input fills is where output goes, whatever the document says.
+        "writable": bool(mount["writable"]) or source is None,
+        "xnat-host-path": str(host),
+        "container-host-path": str(host),
+        "container-path": fill(mount["path"], filled.plain),
+        "input-files": [],
+    }
+
+
+def _source(mount: str, nodes: Sequence[Node]) -> Path | None:
+    """Return the folder that an input provides for a mount; None when no input with a value does."""
+    for node in walk(nodes):
+        if node.given.get("provides-files-for-command-mount") == mount and node.values:
+            value = node.only
+            if value is None or value.seen is None or not value.seen.get("directory"):
+                raise PermanentRunnerError(f"Mount {mount}: input {node.name} is not one object with a folder.")
+            if node.given.get("via-setup-command"):
+                raise PermanentRunnerError(f"Mount {mount}: setup commands are not run by this hub.")
+            directory = Path(str(value.seen["directory"]))
+            if not directory.is_dir():
+                raise PermanentRunnerError(f"Mount {mount}: {node.name} ({value.label}) has no files.")
+            return directory
+    return None
+
+
+def _input_rows(nodes: Sequence[Node], values: Mapping[str, str]) -> list[Document]:
+    rows: list[Document] = [{"type": "raw", "name": name, "value": value} for name, value in values.items()]
+    for node in walk(nodes):
+        if node.values:
+            texts = [value.text for value in node.values]
+            rows.append(
+                {"type": node.kind, "name": node.name, "value": texts[0] if len(texts) == 1 else _listed(texts)}
+            )
+    hidden = {node.name for node in walk(nodes) if node.given.get("sensitive")}
+    return [row | {"id": place, "sensitive": row["name"] in hidden} for place, row in enumerate(rows, start=1)]
+
+
+def _outputs(wrapper: Wrapper, nodes: Sequence[Node], filled: Filled) -> list[Document]:
+    """Return one row per output handler, in their order."""
+    outputs = {output["name"]: output for output in wrapper.command["outputs"]}
+    parents = {node.name: _uri(node.only) for node in walk(nodes) if node.only is not None}
+    rows = []
+    for place, handler in enumerate(wrapper.document["output-handlers"], start=1):
+        output = outputs[handler["accepts-command-output"]]
+        rows.append(
+            {
+                "id": place,
+                "name": f"{output['name']}:{handler['name']}",
+                "from-command-output": output["name"],
+                "from-output-handler": handler["name"],
+                "type": handler["type"],
+                "required": bool(output["required"]),
+                "mount": output["mount"],
+                "path": fill(output.get("path"), filled.plain) or None,
+                "glob": output.get("glob"),
+                "xsi-type": handler.get("xsi-type"),
+                "label": fill(handler.get("label"), filled.plain) or None,
+                "format": fill(handler.get("format"), filled.plain) or None,
+                "description": fill(handler.get("description"), filled.plain) or None,
+                "content": fill(handler.get("content"), filled.plain) or None,
+                "tags": [fill(tag, filled.plain) for tag in handler.get("tags") or []],
+                "handled-by": handler["as-a-child-of"],
+                "parent-uri": parents.get(handler["as-a-child-of"]),
+                "via-wrapup-command": handler.get("via-wrapup-command"),
+                "created": None,
+            }
+        )
+    return rows
+
+
+def _uri(value: Value | None) -> str | None:
+    seen: Mapping[str, Any] = (value.seen if value is not None else None) or {}
+    return str(seen["uri"]) if "uri" in seen else None
