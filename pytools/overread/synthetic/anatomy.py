@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,16 +29,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from overread.errors import DataError
+from overread.synthetic.interpolation import Volume, at_indices
 from overread.synthetic.mr import ImageGrid
-
-Volume = NDArray[np.float32]
 
 ANATOMIES: Final = ("mni152", "colin27")
 _MRICRON: Final = Path("/usr/share/mricron/templates")
 _RAS_FROM_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Anatomy:
     """A head without disease; arrays are (x, y, z) as in its NIfTI file.
 
@@ -67,21 +66,21 @@ class Anatomy:
     affine_ras: NDArray[np.float64]
     has_skull: bool
 
-    @property
+    @cached_property
     def brain(self) -> NDArray[np.bool_]:
         """Mask of the brain with its ventricles and sulci."""
         return np.asarray((self.csf + self.gm + self.wm) > 0.5, dtype=np.bool_)  # noqa: PLR2004 - most of the voxel
 
-    @property
+    @cached_property
     def centre_lps_mm(self) -> tuple[float, float, float]:
         """Middle of the brain's bounding box (LPS, mm)."""
-        inside = np.argwhere(self.brain)
-        middle = (inside.min(axis=0) + inside.max(axis=0)) / 2
+        (box,) = ndimage.find_objects(self.brain.astype(np.int8))
+        middle = [(s.start + s.stop - 1) / 2 for s in box]
         x, y, z, _ = _RAS_FROM_LPS @ self.affine_ras @ [*middle, 1.0]
         return float(x), float(y), float(z)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SampledAnatomy:
     """An anatomy on the grid of an image series: arrays are (slices, rows, columns)."""
 
@@ -93,7 +92,7 @@ class SampledAnatomy:
     wm: Volume
     texture: Volume
 
-    @property
+    @cached_property
     def brain(self) -> NDArray[np.bool_]:
         """Mask of the brain with its ventricles and sulci."""
         return np.asarray((self.csf + self.gm + self.wm) > 0.5, dtype=np.bool_)  # noqa: PLR2004 - most of the voxel
@@ -117,11 +116,7 @@ def sample(anatomy: Anatomy, grid: ImageGrid) -> SampledAnatomy:
     to_index = np.linalg.inv(anatomy.affine_ras) @ _RAS_FROM_LPS @ grid.affine_lps
 
     def at(values: Volume) -> Volume:
-        return np.asarray(
-            ndimage.affine_transform(
-                values, to_index[:3, :3], to_index[:3, 3], output_shape=grid.shape, order=1, output=np.float32
-            )
-        )
+        return at_indices(values, to_index, grid.shape)
 
     return SampledAnatomy(
         anatomy=anatomy,

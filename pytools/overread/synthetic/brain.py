@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from overread.errors import DataError
-from overread.synthetic.anatomy import Anatomy, SampledAnatomy, Volume, sample
+from overread.synthetic.anatomy import Anatomy, SampledAnatomy, sample
+from overread.synthetic.interpolation import Volume, enlarge
 from overread.synthetic.mr import ImageGrid, Triple
 
 _REACH_MM: Final = 64.0
@@ -39,6 +40,8 @@ class Look:
     edge_mm: float = 0.6
     scalp: float = 0.75
     skull: bool = True
+    shell_mm: Triple = (2.0, 5.0, 6.0)
+    """Thickness of fluid, bone and scalp, for anatomies that come without."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Look:
@@ -56,6 +59,7 @@ class Look:
             edge_mm=rng.uniform(0.4, 1.0),
             scalp=rng.uniform(0.4, 1.2),
             skull=bool(rng.random() < 0.6),  # noqa: PLR2004
+            shell_mm=(rng.uniform(1.0, 3.5), rng.uniform(4.0, 7.0), rng.uniform(4.0, 9.0)),
         )
 
 
@@ -64,14 +68,13 @@ T1_LOOK: Final = Look(csf=0.18, gm=0.52, wm=0.80, lesion=0.42, texture=0.6, scal
 
 @dataclass(frozen=True, kw_only=True)
 class BrainExam:
-    """Images of one head and the lesion in it, arrays (slices, rows, columns) on `grid`.
+    """The image of one head and the lesion in it, arrays (slices, rows, columns) on `grid`.
 
-    `flair` and `t1` hold 0 to 4095; `volume_ml` is the number of true voxels times the volume of one.
+    `flair` holds 0 to 4095; `volume_ml` is the number of true voxels times the volume of one.
     """
 
     grid: ImageGrid
     flair: Volume
-    t1: Volume | None
     mask: NDArray[np.bool_]
     volume_ml: float
 
@@ -191,7 +194,6 @@ def make_exam(
     look: Look,
     seed: int,
     centre_mm: Triple | None = None,
-    with_t1: bool = False,
 ) -> BrainExam:
     """Return an exam on a grid of any orientation with lesions of exact volumes.
 
@@ -211,13 +213,11 @@ def make_exam(
         Noise, bias and texture: another one for each exam.
     centre_mm
         LPS position of the first lesion; by default `lesion_seed` decides.
-    with_t1
-        Whether a T1-weighted image on the same grid is wanted too.
 
     Returns
     -------
     BrainExam
-        Images, mask, true volume.
+        Image, mask, true volume.
     """
     head = sample(anatomy, grid)
     mask = np.zeros(grid.shape, dtype=np.bool_)
@@ -227,26 +227,17 @@ def make_exam(
         mask |= make_lesion(head, volume_ml, seed=lesion_seed + 7919 * number, centre_mm=centre, available=available)
     parts = max(1, round(grid.spacing_mm[0] / _FINEST_MM))
     fine = sample(anatomy, _thinner(grid, parts)) if parts > 1 else head
-    lesion = np.repeat(mask, parts, axis=0)
 
-    def image(kind: Look) -> Volume:
-        thin = render(fine, lesion, look=kind, seed=seed)
-        thick = thin.reshape(grid.shape[0], parts, *grid.shape[1:]).mean(axis=1, dtype=np.float32)
-        return add_noise(np.asarray(thick), sigma=kind.noise, seed=seed)
-
+    thin = render(fine, np.repeat(mask, parts, axis=0), look=look, seed=seed)
+    thick = thin.reshape(grid.shape[0], parts, *grid.shape[1:]).mean(axis=1, dtype=np.float32)
+    image = add_noise(np.asarray(thick), sigma=look.noise, seed=seed)
     scale = np.random.default_rng([seed, 4]).uniform(900.0, 1700.0)
-    t1 = image(T1_LOOK) if with_t1 else None
     return BrainExam(
         grid=grid,
-        flair=_stored(image(look), scale),
-        t1=None if t1 is None else _stored(t1, scale),
+        flair=np.asarray(np.clip(image * scale, 0.0, 4095.0), dtype=np.float32),
         mask=mask,
         volume_ml=int(mask.sum()) * grid.voxel_ml,
     )
-
-
-def _stored(image: Volume, scale: float) -> Volume:
-    return np.asarray(np.clip(image * scale, 0.0, 4095.0), dtype=np.float32)
 
 
 def _thinner(grid: ImageGrid, parts: int) -> ImageGrid:
@@ -317,21 +308,7 @@ def _field(rng: np.random.Generator, grid: ImageGrid, *, scale_mm: float) -> Vol
     shape = [int(np.ceil(n / step)) + 4 for n, step in zip(grid.shape, steps, strict=True)]
     coarse = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 1.5)
     coarse /= coarse.std() + 1e-6
-    return _enlarge(coarse, steps, grid.shape, offset=1.5)
-
-
-def _enlarge(coarse: Volume, steps: Sequence[float], shape: tuple[int, int, int], *, offset: float = 0.0) -> Volume:
-    """Interpolate linearly at ``index / step + offset``, axis by axis: a tenth of the time of a general transform."""
-    result = coarse
-    for axis, (step, n) in enumerate(zip(steps, shape, strict=True)):
-        size = coarse.shape[axis]
-        at = np.clip(np.arange(n) / step + offset, 0, size - 1)
-        low = np.minimum(at.astype(int), max(size - 2, 0))
-        weights = np.zeros((n, size), dtype=np.float32)
-        weights[np.arange(n), low] = 1.0 - (at - low)
-        weights[np.arange(n), np.minimum(low + 1, size - 1)] += at - low
-        result = np.moveaxis(np.tensordot(weights, result, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(result, dtype=np.float32)
+    return enlarge(coarse, steps, grid.shape, offset=1.5)
 
 
 def _around_brain(head: SampledAnatomy, inside: Volume, *, look: Look, rng: np.random.Generator) -> Volume:
@@ -344,9 +321,9 @@ def _around_brain(head: SampledAnatomy, inside: Volume, *, look: Look, rng: np.r
     steps = np.array([c.step for c in coarse])
     hull = ndimage.gaussian_filter(head.brain[coarse].astype(np.float32), 6.0 / (spacing * steps)) > 0.4  # noqa: PLR2004
     from_hull = ndimage.distance_transform_edt(~hull, sampling=spacing * steps).astype(np.float32)
-    distance = _enlarge(from_hull, [float(step) for step in steps], head.grid.shape)
-    fluid, bone, scalp = rng.uniform(1.0, 3.5), rng.uniform(4.0, 7.0), rng.uniform(4.0, 9.0)
-    distance = distance + 0.8 * _field(rng, head.grid, scale_mm=20.0)
+    distance = enlarge(from_hull, [float(step) for step in steps], head.grid.shape)
+    fluid, bone, scalp = look.shell_mm
+    distance = distance + 0.8 * _field(np.random.default_rng(8), head.grid, scale_mm=20.0)  # same head, same shape
 
     def shell(start: float, stop: float) -> Volume:
         return np.asarray(np.clip(distance - start + 0.5, 0, 1) * np.clip(stop + 0.5 - distance, 0, 1))
