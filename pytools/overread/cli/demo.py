@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from overread.cli.demo_line import Account, Client, DemoExam, Outcome
+    from overread.cli.demo_line import Account, Client, Outcome
+    from overread.synthetic.exams import PlannedExam
 
 _RELATIVE_TOLERANCE, _ABSOLUTE_TOLERANCE_ML = 0.08, 0.5
 _PATIENCE_S = 1800
@@ -25,7 +26,7 @@ _HEADER = f"{'patient':<12}{'date':<12}{'true mL':>9}{'measured':>10}{'status':>
 
 @dataclass(frozen=True)
 class _Line:
-    exam: DemoExam
+    exam: PlannedExam
     outcome: Outcome
 
     @property
@@ -39,10 +40,9 @@ class _Line:
 
     def as_json(self) -> dict[str, Any]:
         """Return the line of ``summary.json``."""
-        date = self.exam.study_date
         return {
             "patient": self.exam.patient_id,
-            "date": f"{date[:4]}-{date[4:6]}-{date[6:]}",
+            "date": self.exam.date,
             "truth_ml": round(self.exam.truth_ml, 3),
             "measured_ml": self.outcome.measured_ml,
             "status": self.outcome.status,
@@ -96,25 +96,25 @@ def _interrupt(*_: object) -> None:
 
 def _run(client: Client, folder: Path, *, dicom_port: int) -> list[_Line]:
     from overread.cli import demo_line as line  # noqa: PLC0415
-    from overread.synthetic.demo import demo_exams  # noqa: PLC0415
+    from overread.synthetic.exams import demo_exams  # noqa: PLC0415
 
     exams = demo_exams()
     shutil.rmtree(folder, ignore_errors=True)
     sent: dict[str, float] = {}
     for number, exam in enumerate(exams, start=1):
-        place = folder / f"{exam.patient_id}-{exam.study_date}"
+        place = folder / f"{exam.patient_id}-{exam.date}"
         files = exam.write(place)
         program = line.send(place, port=dicom_port)
-        sent[exam.study_instance_uid] = time.time()
+        sent[exam.uid] = time.time()
         click.echo(
-            f"[{number}/{len(exams)}] {exam.patient_id} {exam.study_date}: {len(files)} images sent by {program}.",
+            f"[{number}/{len(exams)}] {exam.patient_id} {exam.date}: {len(files)} images sent by {program}.",
             err=True,
         )
     found = _wait(client, exams, sent)
-    return [_Line(exam, found[exam.study_instance_uid]) for exam in exams]
+    return [_Line(exam, found[exam.uid]) for exam in exams]
 
 
-def _wait(client: Client, exams: Sequence[DemoExam], sent: dict[str, float]) -> dict[str, Outcome]:
+def _wait(client: Client, exams: Sequence[PlannedExam], sent: dict[str, float]) -> dict[str, Outcome]:
     from overread.cli import demo_line as line  # noqa: PLC0415
 
     shown: dict[str, str] = {}
@@ -122,12 +122,12 @@ def _wait(client: Client, exams: Sequence[DemoExam], sent: dict[str, float]) -> 
     while True:
         found = line.outcomes(client, sent)
         for exam in exams:
-            outcome = found[exam.study_instance_uid]
-            if shown.get(exam.study_instance_uid) != outcome.status:
-                shown[exam.study_instance_uid] = outcome.status
+            outcome = found[exam.uid]
+            if shown.get(exam.uid) != outcome.status:
+                shown[exam.uid] = outcome.status
                 volume = "" if outcome.measured_ml is None else f", {outcome.measured_ml:.2f} mL"
                 why = f": {outcome.reason}" if outcome.reason and outcome.status.startswith("Failed") else ""
-                click.echo(f"  {exam.patient_id} {exam.study_date}  {outcome.status}{volume}{why}", err=True)
+                click.echo(f"  {exam.patient_id} {exam.date}  {outcome.status}{volume}{why}", err=True)
         if all(outcome.finished for outcome in found.values()) or time.monotonic() > deadline:
             return found
         time.sleep(1)
@@ -151,7 +151,7 @@ def _invite(url: str, lines: Sequence[_Line], accounts: Sequence[Account]) -> No
     patients = [entry.exam.patient_id for entry in lines]
     last = [entry.exam for entry in lines if entry.exam.patient_id == max(patients, key=patients.count)][-1]
     click.echo("\nThe PACS button of the last exam of the series:")
-    click.echo(f"  {url}/overread/open?study=brain-tumor&uid={last.study_instance_uid}")
+    click.echo(f"  {url}/overread/open?study=brain-tumor&uid={last.uid}")
     click.echo(f"  {url}/overread/open?study=brain-tumor&accession={last.accession_number}")
     click.echo("Logins:")
     for account in accounts:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 
@@ -25,19 +25,6 @@ PROJECT, STUDY, RESULT_TYPE = "BTS", "brain-tumor", "braintumor:resultData"
 _START_TIMEOUT_S = 60
 _SENDING_TIMEOUT_S = 600
 _FINISHED = ("complete", "failed")
-
-
-class DemoExam(Protocol):
-    """What the demo needs to know of a made-up exam (see ``overread.synthetic.demo``)."""
-
-    patient_id: str
-    study_date: str
-    study_instance_uid: str
-    accession_number: str
-    truth_ml: float
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write the exam's DICOM files below `folder`."""
 
 
 @dataclass(frozen=True)
