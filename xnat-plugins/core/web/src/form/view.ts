@@ -1,0 +1,152 @@
+/** A form on the page: questions as native controls with labels, in one column. */
+
+import { el } from "../ui/dom";
+import type { AnswerData } from "../xnat/answers";
+import type { Form, Question } from "./schema";
+import { check, type FieldError, visible } from "./values";
+
+let serial = 0;
+
+/** Shows a form, holds the answers given so far, and marks what is missing. */
+export class FormView {
+  readonly element = el("div", { class: "form" });
+  #data: AnswerData;
+  readonly #fields = new Map<Question, HTMLElement>();
+  readonly #prefix = `form${++serial}`;
+
+  constructor(
+    private readonly form: Form,
+    initial: AnswerData,
+    private readonly changed: () => void = () => undefined,
+  ) {
+    const defaults = form.questions
+      .filter((question) => question.initial !== undefined && question.initial !== null && question.initial !== "")
+      .map((question) => [question.key, question.initial] as const);
+    this.#data = { ...Object.fromEntries(defaults), ...initial };
+    form.questions.forEach((question, index) => {
+      const field = this.#field(question, `${this.#prefix}-${index}`);
+      this.#fields.set(question, field);
+      this.element.append(field);
+    });
+    this.#showVisible();
+  }
+
+  get data(): AnswerData {
+    return { ...this.#data };
+  }
+
+  /** Mark what is wrong and put the focus on the first of it. */
+  validate(): FieldError[] {
+    const errors = check(this.form, this.#data);
+    for (const [question, field] of this.#fields) {
+      mark(field, errors.find((error) => error.key === question.key)?.message ?? "");
+    }
+    const first = this.form.questions.find((question) => question.key === errors[0]?.key);
+    if (first !== undefined) this.#fields.get(first)?.querySelector<HTMLElement>("input, select, textarea")?.focus();
+    return errors;
+  }
+
+  #set(question: Question, value: unknown): void {
+    this.#data = { ...this.#data, [question.key]: value };
+    const field = this.#fields.get(question);
+    if (field !== undefined) mark(field, "");
+    this.#showVisible();
+    this.changed();
+  }
+
+  #showVisible(): void {
+    const asked = new Set(visible(this.form, this.#data));
+    for (const [question, field] of this.#fields) field.hidden = !asked.has(question);
+  }
+
+  #field(question: Question, id: string): HTMLElement {
+    const help = question.description === "" ? null : el("p", { class: "help", id: `${id}-help` }, question.description);
+    const error = el("p", { class: "error", id: `${id}-error`, role: "alert" });
+    const describedBy = help === null ? `${id}-error` : `${id}-help ${id}-error`;
+    const common = { id, "aria-describedby": describedBy, "aria-required": question.required };
+    const label = el("label", { for: id }, question.label, required(question));
+    const value = this.#data[question.key];
+    switch (question.type) {
+      case "text":
+        return el("p", { class: "field text" }, question.label);
+      case "unsupported":
+        return el("p", { class: "field text" }, `"${question.label}" (a question of type ${question.foreignType}) can only be answered in XNAT.`);
+      case "radio":
+      case "selectboxes":
+        return this.#choices(question, id, describedBy, help, error);
+      case "checkbox": {
+        const box = el("input", { ...common, type: "checkbox", checked: value === true });
+        box.addEventListener("change", () => this.#set(question, box.checked));
+        return el("div", { class: "field tick" }, el("div", { class: "option" }, box, label), help, error);
+      }
+      case "select": {
+        const select = el("select", common, el("option", { value: "" }, ""));
+        for (const option of question.options) {
+          select.append(el("option", { value: option.value }, option.label));
+        }
+        select.value = String(value ?? "");
+        select.addEventListener("change", () => this.#set(question, select.value));
+        return el("div", { class: "field" }, label, select, help, error);
+      }
+      case "textarea": {
+        const area = el("textarea", { ...common, rows: 3 }, typeof value === "string" ? value : "");
+        area.addEventListener("input", () => this.#set(question, area.value));
+        return el("div", { class: "field" }, label, area, help, error);
+      }
+      default: {
+        const isNumber = question.type === "number";
+        const input = el("input", { ...common, type: isNumber ? "number" : "text", step: isNumber ? "any" : null, value: String(value ?? "") });
+        input.addEventListener("input", () => {
+          this.#set(question, isNumber ? (input.value === "" ? "" : input.valueAsNumber) : input.value);
+        });
+        return el("div", { class: "field" }, label, input, help, error);
+      }
+    }
+  }
+
+  /** Radio buttons (one answer) or boxes (several) under one legend. */
+  #choices(question: Question, id: string, describedBy: string, help: HTMLElement | null, error: HTMLElement): HTMLElement {
+    const several = question.type === "selectboxes";
+    const value = this.#data[question.key];
+    const chosen = (option: string): boolean =>
+      several ? typeof value === "object" && value !== null && (value as AnswerData)[option] === true : String(value ?? "") === option;
+    const group = el(
+      "fieldset",
+      { class: "field choices", "aria-describedby": describedBy },
+      el("legend", {}, question.label, required(question)),
+    );
+    question.options.forEach((option, index) => {
+      const input = el("input", {
+        type: several ? "checkbox" : "radio",
+        id: `${id}-${index}`,
+        name: id,
+        value: option.value,
+        checked: chosen(option.value),
+        "aria-required": several ? null : question.required,
+      });
+      input.addEventListener("change", () => {
+        const before = this.#data[question.key];
+        const merged = { ...(typeof before === "object" ? (before as AnswerData) : {}), [option.value]: input.checked };
+        this.#set(question, several ? merged : option.value);
+      });
+      group.append(el("div", { class: "option" }, input, el("label", { for: `${id}-${index}` }, option.label)));
+    });
+    if (help !== null) group.append(help);
+    group.append(error);
+    return group;
+  }
+}
+
+function required(question: Question): HTMLElement | null {
+  return question.required ? el("span", { class: "required", "aria-hidden": "true" }, " *") : null;
+}
+
+function mark(field: HTMLElement, message: string): void {
+  const error = field.querySelector(".error");
+  if (error !== null) error.textContent = message;
+  field.classList.toggle("wrong", message !== "");
+  for (const control of field.querySelectorAll("input, select, textarea")) {
+    if (message === "") control.removeAttribute("aria-invalid");
+    else control.setAttribute("aria-invalid", "true");
+  }
+}

@@ -1,0 +1,106 @@
+import "../styles/base.css";
+import { reviewUrl } from "../review/page-url";
+import { waitForResult } from "../review/watch";
+import { el } from "../ui/dom";
+import { PATIENT, poll } from "../ui/poll";
+import { runPage, showMessage } from "../ui/trouble";
+import { XnatClient } from "../xnat/client";
+import { loadManifest } from "../xnat/studies";
+import { forgetRequest, takeRequest } from "./memory";
+import { keyProblem, resolve, type Resolution, type Request } from "./resolve";
+
+type Found = Extract<Resolution, { kind: "found" }>;
+
+const request = takeRequest();
+const xnat = new XnatClient();
+const signal = new AbortController().signal;
+
+async function main(): Promise<void> {
+  if (request.study === "") {
+    showMessage("Which study?", "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.");
+    return;
+  }
+  const problem = request.key === null ? null : keyProblem(request.key);
+  if (problem !== null) {
+    showMessage("Which exam?", `${problem} Ask the PACS administrator to mend the button.`);
+    return;
+  }
+  showMessage("Opening the exam", "Looking it up\u2026");
+  // `poll` asks again as long as the exam may still come; any other answer ends it.
+  const found = await poll(async () => settle(await resolve(xnat, request)), PATIENT, signal);
+  if (found === null) {
+    showMessage("The exam did not come", "It has not arrived within an hour. Check in the PACS that it was sent to the study's node, then use the button again.");
+  } else if (found !== "shown") {
+    await openWhenProcessed(found);
+  }
+}
+
+/** Show what was found out; `null` to look again, `"shown"` when the page is final. */
+function settle(resolution: Resolution): Found | "shown" | null {
+  switch (resolution.kind) {
+    case "found":
+      return resolution;
+    case "arriving":
+      showMessage("The exam is arriving", resolution.status, waiting());
+      return null;
+    case "absent":
+      showMessage("The exam is not here yet", absentWords(resolution, request), waiting());
+      return null;
+    case "several":
+      showMessage("Which of these exams?", `${resolution.exams.length} exams have this number.`, examList(resolution));
+      return "shown";
+    case "no-key":
+      showMessage("Which exam?", "The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>.");
+      return "shown";
+    case "unknown-study":
+      showMessage("Unknown study", unknownWords(resolution, request.study));
+      return "shown";
+  }
+}
+
+async function openWhenProcessed(found: Found): Promise<void> {
+  const { study, exam } = found;
+  const target = reviewUrl(study.project, exam.id);
+  const manifest = await loadManifest(xnat, study.project);
+  const skip = el("a", { href: target, class: "button" }, "Open the images now");
+  const slow = setTimeout(() => {
+    showMessage("The exam is being processed", "It has arrived; the model is at work. The review opens by itself when there is a result.", waiting(), skip);
+  }, 800);
+  const outcome = await waitForResult(xnat, manifest, exam.id, new Set(), signal);
+  clearTimeout(slow);
+  if (outcome.kind === "arrived") {
+    forgetRequest();
+    window.location.replace(target); // the button's address does not stay in the history
+  } else if (outcome.kind === "failed") {
+    showMessage("The model could not process this exam", `XNAT says: ${outcome.reason}. The images can be reviewed without a result; tell the study's coordinator.`, skip);
+  } else {
+    showMessage("No result yet", "The model has not finished with this exam. The images can be reviewed without a result.", skip);
+  }
+}
+
+function absentWords(resolution: Extract<Resolution, { kind: "absent" }>, asked: Request): string {
+  const named = asked.key?.kind === "uid" ? "this Study Instance UID" : "this accession number";
+  const others = resolution.others ?? 0;
+  const arriving = others > 0 ? ` ${others} ${others === 1 ? "exam is" : "exams are"} arriving just now; it may be among them.` : "";
+  return `${resolution.study.title} has no exam with ${named} that you may see.${arriving} If it was not sent yet, send it from the PACS to the study's node.`;
+}
+
+function unknownWords(resolution: Extract<Resolution, { kind: "unknown-study" }>, study: string): string {
+  const known = resolution.studies.map((each) => `${each.id} (${each.title})`).join(", ");
+  const hint = known === "" ? "No study is applied to this site yet." : `Studies of this site: ${known}.`;
+  return `This site has no study "${study}". ${hint} Ask the PACS administrator to mend the button.`;
+}
+
+function examList(resolution: Extract<Resolution, { kind: "several" }>): HTMLElement {
+  const list = el("ul", { class: "choices" });
+  for (const exam of resolution.exams) {
+    list.append(el("li", {}, el("a", { href: reviewUrl(resolution.study.project, exam.id) }, exam.date || "no date", " \u00B7 ", exam.label)));
+  }
+  return list;
+}
+
+function waiting(): HTMLElement {
+  return el("p", { class: "quiet waiting", role: "status" }, "This page looks again by itself.");
+}
+
+void runPage(main, () => window.location.pathname + window.location.search);

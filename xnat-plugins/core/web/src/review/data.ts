@@ -1,0 +1,56 @@
+/** Everything that the review page shows, loaded with as few requests as can be. */
+
+import type { Point } from "../study/progression";
+import type { XnatClient } from "../xnat/client";
+import { type Exam, type ExamEntry, examsOfSubject, loadExam } from "../xnat/exams";
+import { loadResults, newest, type Result, resultsOf } from "../xnat/results";
+import { loadManifest, type Manifest } from "../xnat/studies";
+
+export interface ReviewData {
+  readonly manifest: Manifest;
+  readonly exam: Exam;
+  /** The patient's exams in this project, oldest first. */
+  readonly exams: readonly ExamEntry[];
+  /** Results of all of them, oldest first. */
+  readonly results: readonly Result[];
+}
+
+export async function loadReview(xnat: XnatClient, project: string, examId: string): Promise<ReviewData> {
+  const [manifest, exam] = await Promise.all([loadManifest(xnat, project), loadExam(xnat, examId)]);
+  const exams = await examsOfSubject(xnat, project, exam.subjectId);
+  const known = exams.some((each) => each.id === exam.id) ? exams : [...exams, exam];
+  const results = await loadResults(xnat, manifest, known.map((each) => each.id));
+  return { manifest, exam, exams: known, results };
+}
+
+/** The same with the results of now. */
+export async function reloadResults(xnat: XnatClient, data: ReviewData): Promise<ReviewData> {
+  return { ...data, results: await loadResults(xnat, data.manifest, data.exams.map((each) => each.id)) };
+}
+
+/** Values to follow over time: every result, with the date of its exam. */
+export function pointsOf(data: ReviewData): Point[] {
+  return data.exams.flatMap((exam) =>
+    resultsOf(data.results, exam.id).map((result) => ({
+      date: exam.date,
+      examId: exam.id,
+      resultId: result.id,
+      origin: result.origin,
+      reader: result.reader,
+      model: `${result.modelName} ${result.modelVersion}`.trim(),
+      volumeMl: result.volumeMl,
+      reason: result.reason,
+      storedAt: result.storedAt,
+    })),
+  );
+}
+
+/** The AI's result of the exam on the page: the newest one. */
+export function aiResult(data: ReviewData): Result | null {
+  return newest(resultsOf(data.results, data.exam.id), "ai");
+}
+
+export function statusOf(ai: Result | null): string {
+  if (ai === null) return "no result yet";
+  return ai.applicable ? "measured" : `not applicable: ${ai.reason || "no reason given"}`;
+}

@@ -1,0 +1,23 @@
+/** What went wrong, in words, in place of the page; or the way to the login page. */
+
+import { LoginNeeded, loginUrl } from "../xnat/client";
+import { app, el, show } from "./dom";
+
+export function showMessage(title: string, text: string, ...more: HTMLElement[]): void {
+  show(app(), el("main", { class: "message" }, el("h1", {}, title), el("p", {}, text), ...more));
+}
+
+/** Run a page; a missing login leads to the login page and back to `next`. */
+export async function runPage(page: () => Promise<void>, next: () => string): Promise<void> {
+  try {
+    await page();
+  } catch (error) {
+    if (error instanceof LoginNeeded) {
+      window.location.replace(loginUrl(next()));
+      return;
+    }
+    const again = el("button", { type: "button", class: "primary" }, "Try again");
+    again.addEventListener("click", () => window.location.reload());
+    showMessage("This did not work", error instanceof Error ? error.message : String(error), again);
+  }
+}

@@ -1,0 +1,126 @@
+/** One way to XNAT's REST: session cookie, CSRF token, and answers that are what they say. */
+
+/** XNAT answered otherwise than asked. */
+export class XnatError extends Error {
+  constructor(
+    readonly status: number,
+    readonly path: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = "XnatError";
+  }
+}
+
+/** There is no session, or it ran out. */
+export class LoginNeeded extends XnatError {
+  constructor(path: string) {
+    super(401, path, "Your login has run out.");
+    this.name = "LoginNeeded";
+  }
+}
+
+export type Params = Record<string, string>;
+export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
+
+const TEXTS: Record<number, string> = {
+  403: "You may not do this in this project. Ask the project's owner for access.",
+  404: "XNAT has no such object, or you have no access to it.",
+  409: "XNAT refused: something else stands in its place.",
+};
+
+export class XnatClient {
+  #csrf: string | null = null;
+
+  constructor(private readonly fetch: Fetch = (input, init) => window.fetch(input, init)) {}
+
+  /** GET a JSON document; `null` where XNAT answers 204 (`accept-not-found`). */
+  async json(path: string, params: Params = {}): Promise<unknown> {
+    const text = await this.text(path, params);
+    if (text === "") return null;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      throw new XnatError(200, path, `XNAT's answer to ${path} is not JSON.`);
+    }
+  }
+
+  /** GET a text. */
+  async text(path: string, params: Params = {}): Promise<string> {
+    return this.#send("GET", withQuery(path, params));
+  }
+
+  /** GET a JSON document that may be missing or hidden: `null` then. */
+  async optionalJson(path: string, params: Params = {}): Promise<unknown> {
+    try {
+      return await this.json(path, params);
+    } catch (error) {
+      if (error instanceof LoginNeeded || !(error instanceof XnatError)) throw error;
+      if (error.status === 403 || error.status === 404 || error.status === 501) return null;
+      throw error;
+    }
+  }
+
+  /** PUT a JSON document with the session's CSRF token. */
+  async putJson(path: string, body: unknown): Promise<unknown> {
+    const send = async (): Promise<string> =>
+      this.#send("PUT", withQuery(path, { XNAT_CSRF: await this.csrf() }), JSON.stringify(body));
+    let text: string;
+    try {
+      text = await send();
+    } catch (error) {
+      if (!(error instanceof XnatError) || error.status !== 403) throw error;
+      this.#csrf = null; // a new login in another tab has a new token
+      text = await send();
+    }
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      return null;
+    }
+  }
+
+  /** The session's token against forged requests (XNAT wants it as a query parameter). */
+  async csrf(): Promise<string> {
+    if (this.#csrf === null) {
+      const text = await this.text("/data/JSESSION", { CSRF: "true" });
+      this.#csrf = /XNAT_CSRF=([^;\s]+)/.exec(text)?.[1] ?? "";
+    }
+    return this.#csrf;
+  }
+
+  async #send(method: string, url: string, body?: string): Promise<string> {
+    const path = url.split("?")[0] ?? url;
+    const headers: Record<string, string> = { Accept: "application/json, text/plain;q=0.9" };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    let response: Response;
+    try {
+      response = await this.fetch(url, { method, headers, credentials: "same-origin", cache: "no-store", body: body ?? null });
+    } catch {
+      throw new XnatError(0, path, "XNAT cannot be reached. Check the network, then try again.");
+    }
+    if (response.status === 401) throw new LoginNeeded(path);
+    const text = await response.text();
+    // A browser without a session is sent to the login page: a page with status 200 instead of the answer.
+    if (response.ok && /^\s*<(!doctype html|html)/i.test(text)) throw new LoginNeeded(path);
+    if (!response.ok) {
+      throw new XnatError(response.status, path, TEXTS[response.status] ?? `XNAT answered ${response.status} to ${path}.`);
+    }
+    return text;
+  }
+}
+
+function withQuery(path: string, params: Params): string {
+  const query = new URLSearchParams(params).toString();
+  return query === "" ? path : `${path}?${query}`;
+}
+
+/** Path of XNAT with every part encoded: `path("data", "projects", id)`. */
+export function path(...parts: string[]): string {
+  return "/" + parts.map(encodeURIComponent).join("/");
+}
+
+/** Where the login page sends the reader back to. */
+export function loginUrl(next: string): string {
+  return `/app/template/Login.vm?next=${encodeURIComponent(next)}`;
+}

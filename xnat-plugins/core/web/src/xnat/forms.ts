@@ -1,0 +1,36 @@
+/** The study's feedback form, from XNAT's Custom Forms. */
+
+import { readForm, type Form } from "../form/schema";
+import { XnatClient } from "./client";
+import type { Manifest } from "./studies";
+import { asArray, isObject, Row } from "./tables";
+
+/** The form of a study; `null` if it has none or XNAT does not give it out. */
+export async function loadForm(xnat: XnatClient, manifest: Manifest, resultId: string): Promise<Form | null> {
+  if (manifest.formUuid === "") return null;
+  const merged = await xnat.optionalJson("/xapi/customforms/element", {
+    xsiType: manifest.resultType,
+    id: resultId === "" ? "null" : resultId,
+    projectId: manifest.project,
+    appendPrevNextButtons: "false",
+    visitId: "null",
+    subtype: "null",
+  });
+  const form = readForm(merged, manifest.formUuid);
+  if (form.questions.length > 0) return form;
+  return formOfList(await xnat.optionalJson("/xapi/customforms", { projectId: manifest.project }), manifest.formUuid);
+}
+
+/** The list of forms holds each form's JSON as a text. */
+function formOfList(answer: unknown, formUuid: string): Form | null {
+  const entry = asArray(answer)
+    .filter(isObject)
+    .find((each) => new Row(each).text("formUUID", "formId") === formUuid);
+  if (entry === undefined) return null;
+  try {
+    const contents = entry["contents"];
+    return readForm(typeof contents === "string" ? JSON.parse(contents) : contents, formUuid);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,76 @@
+/** The studies of this site and their manifests, from XNAT's configuration service. */
+
+import { XnatClient, XnatError, path } from "./client";
+import { asArray, isObject, Row } from "./tables";
+
+/** Where a study lives. */
+export interface StudyPlace {
+  readonly id: string;
+  readonly project: string;
+  readonly title: string;
+}
+
+export type BaselineKind = "first" | "lowest" | "previous";
+export type Mode = "shadow" | "assist" | "live";
+
+/** The part of a study's manifest that the pages use. */
+export interface Manifest {
+  readonly id: string;
+  readonly title: string;
+  readonly version: string;
+  readonly mode: Mode;
+  readonly project: string;
+  /** Datatype of the results, e.g. `braintumor:resultData`. */
+  readonly resultType: string;
+  readonly formUuid: string;
+  /** Field of the result that is followed over time. */
+  readonly measure: string;
+  readonly baseline: BaselineKind;
+  readonly increasePct: number;
+  readonly editable: boolean;
+}
+
+const DEFAULT_INCREASE_PCT = 40;
+
+export async function loadStudies(xnat: XnatClient): Promise<StudyPlace[]> {
+  const answer = await xnat.json("/data/config/overread/studies", { contents: "true", "accept-not-found": "true" });
+  if (!isObject(answer)) return [];
+  return Object.entries(answer).map(([id, place]) => {
+    const row = new Row(place);
+    return { id, project: row.text("project"), title: row.text("title") || id };
+  });
+}
+
+/** The manifest that `overread study apply` stored in a project; an error that says so where there is none. */
+export async function loadManifest(xnat: XnatClient, project: string): Promise<Manifest> {
+  const where = path("data", "projects", project, "config", "overread", "study");
+  const answer = await xnat.json(where, { contents: "true", "accept-not-found": "true" });
+  if (!isObject(answer)) {
+    throw new XnatError(404, where, `No Overread study is applied to project ${project}. An owner can do it with "overread study apply".`);
+  }
+  return readManifest(answer, project);
+}
+
+export function readManifest(json: Record<string, unknown>, project: string): Manifest {
+  const row = new Row(json);
+  const progression = new Row(json["progression"]);
+  const edit = isObject(json["edit"]) ? json["edit"] : {};
+  const increase = progression.number("increase_pct");
+  return {
+    id: row.text("id"),
+    title: row.text("title") || row.text("id"),
+    version: row.text("version"),
+    mode: oneOf(row.text("mode"), ["shadow", "assist", "live"], "shadow"),
+    project,
+    resultType: row.text("result_type"),
+    formUuid: row.text("form_uuid"),
+    measure: progression.text("measure") || "lesion_volume_ml",
+    baseline: oneOf(progression.text("baseline"), ["first", "lowest", "previous"], "first"),
+    increasePct: increase !== null && increase > 0 ? increase : DEFAULT_INCREASE_PCT,
+    editable: asArray(edit["collections"]).length > 0,
+  };
+}
+
+function oneOf<T extends string>(value: string, allowed: readonly T[], otherwise: T): T {
+  return allowed.find((each) => each === value) ?? otherwise;
+}
