@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import shutil
 import tempfile
@@ -18,12 +19,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from inference import Network, load_network
+import yaml
 from numpy.typing import NDArray
 
+from overread.dicom.geometry import VolumeGeometry
+from overread.operators.card import Postprocessing
+from overread.operators.measure import lesion_mask
+from overread.operators.predict import Network, load_network
 from overread.synthetic.anatomy import load_anatomy
 from overread.synthetic.brain import BrainExam, Look, make_exam
-from overread.synthetic.mr import Orientation, Triple, centred_grid
+from overread.synthetic.mr import ImageGrid, Orientation, Triple, centred_grid
 
 _MODEL = Path(__file__).resolve().parent.parent / "model"
 _FIRST_SEED = 1_000_000
@@ -40,6 +45,16 @@ _GRIDS: tuple[tuple[Orientation, Triple], ...] = (
     ("coronal", (2.0, 1.0, 1.0)),
     ("oblique", (2.5, 1.0, 1.0)),
 )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """An exam that no training saw."""
+
+    anatomy: str
+    orientation: Orientation
+    skull: bool
+    images: BrainExam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +75,11 @@ def main() -> None:
     """Evaluate and add the figures, under a name, to the report."""
     options = _options()
     torch.set_num_threads(options.threads)
-    network = _network(options.weights)
-    cases = [_measure(network, *exam) for exam in held_out(options.anatomies, options.lesions, options.healthy)]
+    network = network_of(options.weights)
+    cases = [_measure(network, exam) for exam in held_out(options.anatomies, options.lesions, options.healthy)]
     result = {
         "trained_on": json.loads(options.weights.with_suffix(".json").read_text("utf-8")),
-        "weights_sha256": network.weights_sha256,
+        "weights_sha256": network.card.weights.sha256,
         "tested_on": options.anatomies,
         **summary(cases),
         "cases": [dataclasses.asdict(case) for case in cases],
@@ -75,9 +90,7 @@ def main() -> None:
     print(json.dumps(summary(cases), indent=2))
 
 
-def held_out(
-    anatomies: list[str], lesions: int, healthy: int, *, first_seed: int = _FIRST_SEED
-) -> Iterator[tuple[str, Orientation, bool, BrainExam]]:
+def held_out(anatomies: list[str], lesions: int, healthy: int, *, first_seed: int = _FIRST_SEED) -> Iterator[HeldOut]:
     """Yield exams that follow from their seeds alone: orientations and spacings in turn, volumes from 0.5 to 60 mL."""
     for number in range(lesions + healthy):
         seed = first_seed + number
@@ -92,7 +105,7 @@ def held_out(
         )
         volumes = [volume_ml] if number < lesions else []
         exam = make_exam(anatomy, grid, volumes_ml=volumes, lesion_seed=seed, look=look, seed=seed)
-        yield name, orientation, look.skull, exam
+        yield HeldOut(anatomy=name, orientation=orientation, skull=look.skull, images=exam)
 
 
 def summary(cases: list[Case]) -> dict[str, Any]:
@@ -120,17 +133,41 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(2.0 * (one & other).sum() / max(int(one.sum() + other.sum()), 1))
 
 
-def _measure(network: Network, name: str, orientation: Orientation, skull: bool, exam: BrainExam) -> Case:  # noqa: FBT001
+def geometry_of_grid(grid: ImageGrid) -> VolumeGeometry:
+    """Return the grid as the image knows it."""
+    return VolumeGeometry(
+        shape=grid.shape,
+        affine_lps=grid.affine_lps,
+        spacing_mm=grid.spacing_mm,
+        sop_instance_uids=tuple(str(k) for k in range(grid.shape[0])),
+        frame_of_reference_uid="",
+    )
+
+
+def network_of(weights: Path) -> Network:
+    """Load weights under the shipped card, so that what is measured is what the image does."""
+    card = yaml.safe_load((_MODEL / "card.yaml").read_text("utf-8"))
+    card["weights"]["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(weights, Path(folder) / card["weights"]["file"])
+        (Path(folder) / "card.yaml").write_text(yaml.safe_dump(card), "utf-8")
+        return load_network(Path(folder))
+
+
+def _measure(network: Network, exam: HeldOut) -> Case:
     began = time.monotonic()
-    mask = network.segment(exam.flair, exam.grid.affine_lps)
+    geometry = geometry_of_grid(exam.images.grid)
+    rules: Postprocessing = network.card.postprocessing
+    mask = lesion_mask(network.probability(exam.images.flair, geometry), geometry, rules=rules)
+    truth = exam.images.mask
     case = Case(
-        anatomy=name,
-        orientation=orientation,
-        spacing_mm=exam.grid.spacing_mm,
-        skull=skull,
-        truth_ml=round(exam.volume_ml, 4),
-        measured_ml=round(int(mask.sum()) * exam.grid.voxel_ml, 4),
-        dice=round(dice(mask, exam.mask), 4) if exam.mask.any() else None,
+        anatomy=exam.anatomy,
+        orientation=exam.orientation,
+        spacing_mm=exam.images.grid.spacing_mm,
+        skull=exam.skull,
+        truth_ml=round(exam.images.volume_ml, 4),
+        measured_ml=round(int(mask.sum()) * exam.images.grid.voxel_ml, 4),
+        dice=round(dice(mask, truth), 4) if truth.any() else None,
         seconds=round(time.monotonic() - began, 2),
     )
     print(case, flush=True)
@@ -142,16 +179,6 @@ def _shape(orientation: Orientation, spacing_mm: Triple) -> tuple[int, int, int]
     extent = {"sagittal": (left, up, back), "coronal": (back, up, left)}.get(orientation, _EXTENT_MM)
     slices, rows, columns = (round(e / s) for e, s in zip(extent, spacing_mm, strict=True))
     return slices, rows, columns
-
-
-def _network(weights: Path) -> Network:
-    """Load weights under the shipped card, so that what is measured is what the image does."""
-    with tempfile.TemporaryDirectory() as folder:
-        card = (_MODEL / "card.yaml").read_text("utf-8").splitlines()
-        shutil.copy(weights, Path(folder) / "weights.pt")
-        kept = [line for line in card if not line.lstrip().startswith("sha256:")]
-        (Path(folder) / "card.yaml").write_text("\n".join(kept), "utf-8")
-        return load_network(Path(folder))
 
 
 def _options() -> argparse.Namespace:

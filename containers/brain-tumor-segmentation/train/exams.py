@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from overread.synthetic.anatomy import SampledAnatomy, Volume, load_anatomy, sample
+from overread.operators.card import Normalisation
+from overread.operators.predict import normalise
+from overread.synthetic.anatomy import SampledAnatomy, load_anatomy, sample
 from overread.synthetic.brain import Look, add_noise, make_lesion, render
+from overread.synthetic.interpolation import Volume
 from overread.synthetic.mr import ImageGrid
 
 _SHAPE = (160, 208, 176)
@@ -21,6 +24,8 @@ _SHAPE = (160, 208, 176)
 _P_FLIP, _P_NEW_HEAD, _P_FINE = 0.5, 0.08, 0.35
 """Shares of patches mirrored, of exams for which a head is drawn anew, and of exams with voxels of 1 mm all round."""
 _HALF: Final = 0.5
+_HEADS: Final = 6
+"""Turned and scaled heads at a time; each takes 120 MB."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +34,6 @@ class TrainingExam:
 
     image: NDArray[np.float16]
     mask: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Normalisation:
-    """The z-score of ``card.yaml``."""
-
-    percentile: float
-    foreground_fraction: float
-    clip: tuple[float, float]
-
-    def __call__(self, image: Volume) -> tuple[Volume, NDArray[np.bool_]]:
-        """Return z-scores and the foreground."""
-        foreground = image > self.foreground_fraction * np.percentile(image, self.percentile)
-        values = image[foreground]
-        z = (image - values.mean()) / max(float(values.std()), 1e-6)
-        return np.asarray(np.clip(z, *self.clip), dtype=np.float32), foreground
 
 
 class ExamPool:
@@ -58,17 +47,21 @@ class ExamPool:
         Number of exams kept.
     rng
         Decides everything.
-    normalisation
-        As the image will do it.
+    rules
+        How the image will normalise an exam.
+    padding
+        Value outside an exam's foreground box, as the image pads.
     """
 
     def __init__(
-        self, anatomies: Sequence[str], *, size: int, rng: np.random.Generator, normalisation: Normalisation
+        self, anatomies: Sequence[str], *, size: int, rng: np.random.Generator, rules: Normalisation, padding: float
     ) -> None:
         self._rng = rng
-        self._normalisation = normalisation
+        self._rules, self._padding = rules, padding
         self._anatomies = list(anatomies)
-        self._heads = [self._head(self._anatomies[n % len(self._anatomies)]) for n in range(max(8, len(anatomies)))]
+        self._heads = [
+            self._head(self._anatomies[n % len(self._anatomies)]) for n in range(max(_HEADS, len(anatomies)))
+        ]
         self._exams = [self._exam() for _ in range(size)]
         self._next = 0
 
@@ -93,7 +86,7 @@ class ExamPool:
             start = rng.integers(-side // 4, shape - side + side // 4 + 1)
         start = np.clip(start, 0, np.maximum(shape - side, 0))
         cut = tuple(slice(int(a), int(a) + side) for a in start)
-        image = _padded(exam.image[cut].astype(np.float32), side, value=self._normalisation.clip[0])
+        image = _padded(exam.image[cut].astype(np.float32), side, value=self._padding)
         mask = _padded(exam.mask[cut], side, value=False)
         if rng.random() < _P_FLIP:
             image, mask = image[:, :, ::-1], mask[:, :, ::-1]
@@ -146,7 +139,7 @@ class ExamPool:
         look, seed = Look.draw(rng), int(rng.integers(2**31))
         image = render(head, mask, look=look, seed=seed)
         image, mask = _acquired(image, mask, noise=look.noise, seed=seed, rng=rng)
-        z, foreground = self._normalisation(image)
+        z, foreground = normalise(image, self._rules)
         box = ndimage.find_objects(foreground.astype(np.int8))[0]
         return TrainingExam(z[box].astype(np.float16), mask[box])
 

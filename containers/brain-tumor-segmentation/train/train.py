@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from exams import ExamPool, Normalisation
+from exams import ExamPool
 from monai.losses.dice import DiceCELoss
 from torch import nn
+
+from overread.operators.card import Normalisation
 
 _CARD = Path(__file__).resolve().parent.parent / "model" / "card.yaml"
 _PEAK_RATE, _WARM_UP = 8e-3, 150
@@ -30,15 +32,13 @@ def main() -> None:
     card = yaml.safe_load(_CARD.read_text("utf-8"))
     network = build_network(card["network"]).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    rules = card["preprocessing"]["normalisation"]
-    normalisation = Normalisation(
-        percentile=rules["percentile"],
-        foreground_fraction=rules["foreground_fraction"],
-        clip=(rules["clip"][0], rules["clip"][1]),
-    )
     began = time.monotonic()
     pool = ExamPool(
-        options.anatomies, size=options.pool, rng=np.random.default_rng(options.seed), normalisation=normalisation
+        options.anatomies,
+        size=options.pool,
+        rng=np.random.default_rng(options.seed),
+        rules=Normalisation.model_validate(card["preprocessing"]["normalisation"]),
+        padding=float(card["inference"]["padding_value"]),
     )
     print(f"{options.pool} exams rendered in {time.monotonic() - began:.0f} s", flush=True)
     side = card["inference"]["window"][0]
@@ -127,8 +127,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pool", type=int, default=32, help="exams kept at a time")
-    parser.add_argument("--renew-every", type=int, default=10, help="iterations after which one exam is replaced")
+    parser.add_argument("--pool", type=int, default=24, help="exams kept at a time")
+    parser.add_argument("--renew-every", type=int, default=40, help="iterations after which one exam is replaced")
     return parser.parse_args()
 
 
