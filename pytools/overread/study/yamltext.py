@@ -7,8 +7,9 @@ attack or a slip, and none is needed in a file of ours.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import yaml
 
@@ -116,12 +117,31 @@ def parse_json(text: str, *, source: str) -> Document:
         ) from None
     except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
         raise SpecError(f"is not JSON that can be read: {error}", source=source) from None
-    try:
-        # A tab can only stand between the values of JSON, and YAML has none there.
-        lines = parse_yaml(text.replace("\t", " "), source=source).lines
-    except SpecError:
-        lines = {}
-    return Document(value, lines)
+    return Document(value, _LinesOfJson(text, source))
+
+
+class _LinesOfJson(Mapping[Location, int]):
+    """Lines of JSON, found when the first is asked for: only a complaint needs them."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self._text, self._source = text, source
+
+    @cached_property
+    def _lines(self) -> Mapping[Location, int]:
+        try:
+            # A tab can only stand between the values of JSON, and YAML has none there.
+            return parse_yaml(self._text.replace("\t", " "), source=self._source).lines
+        except SpecError:
+            return {}
+
+    def __getitem__(self, location: Location) -> int:
+        return self._lines[location]
+
+    def __iter__(self) -> Iterator[Location]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
 
 def _refuse_size(text: str, source: str) -> None:
