@@ -158,7 +158,7 @@ def _static_plugin(path: Path) -> tuple[str, PluginInfo, Mapping[str, bytes]]:
 
 
 def _static_files(folder: Path, *, source: str, key: str) -> Iterator[tuple[str, bytes]]:
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()) if folder.is_dir() else []
+    found = sorted(path for path in folder.rglob("*") if _is_static(path, folder)) if folder.is_dir() else []
     if not found:
         raise SpecError(
             f"{folder} is missing or empty; build it first: npm ci && npm run build in {folder.parent}",
@@ -167,6 +167,12 @@ def _static_files(folder: Path, *, source: str, key: str) -> Iterator[tuple[str,
         )
     for path in found:
         yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _is_static(path: Path, folder: Path) -> bool:
+    """Leave out links, which may lead anywhere, and hidden files."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.is_file() and not path.is_symlink() and not hidden
 
 
 def _read(path: Path) -> str:

@@ -196,9 +196,9 @@ def _lint(datatype: DataType) -> Iterator[Problem]:
             yield problem(
                 f"fields.{item.name}", f"{datatype.spec.extends} has this field already", "use that, or rename"
             )
-        if item.name in SQL_WORDS:
+        elif item.name in SQL_WORDS:
             yield problem(f"fields.{item.name}", "is a word of SQL, and XNAT names the column so", "rename it")
-        if item.name.upper() in RESERVED_DISPLAY_IDS:
+        elif item.name.upper() in RESERVED_DISPLAY_IDS:
             yield problem(f"fields.{item.name}", "is a column that XNAT's lists have already", "rename it")
         too_long = [value for value in item.values if len(value) > item.length]
         if too_long:
