@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -106,9 +107,12 @@ def _enable(name: str, path: str, *, enabled: bool) -> Step:
 
 def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> dict[str, str]:
     """Values that the study gives to inputs of a command, as far as the command has them and the server knows them."""
-    rules = bundle.manifest.model_dump(mode="json")["arrival"]["series"]
+    rules = json.dumps(
+        bundle.manifest.model_dump(mode="json")["arrival"]["series"], separators=(",", ":"), sort_keys=True
+    )
     values = {
-        SERIES_RULES: json.dumps(rules, separators=(",", ":"), sort_keys=True),
+        # The Container Service refuses values with ( ; ` && or ||, of which regular expressions are full.
+        SERIES_RULES: base64.b64encode(rules.encode()).decode(),
         IMAGE_DIGEST: state.images.get(runnable.command.image, ""),
     }
     inputs = {item.name for item in (*runnable.command.inputs, *runnable.wrapper.inputs)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,9 @@ def test_subscriptions_name_the_wrappers_ids(bundle: StudyBundle, peer: Peer) ->
 def test_image_learns_series_rules_and_its_digest(bundle: StudyBundle, peer: Peer) -> None:
     run(bundle, peer)
     inputs = next(c["inputs"] for p, c in peer.configs.items() if "series-rules" in c["inputs"])
-    rules = json.loads(inputs["series-rules"]["default-value"])
+    value = inputs["series-rules"]["default-value"]
+    assert not set(value) & set(";&|`(")
+    rules = json.loads(base64.b64decode(value))
     assert rules["pd"]["where"] == [{"tag": "SeriesDescription", "matches": "(?i)pd"}]
     assert inputs["image-digest"] == {"default-value": DIGEST, "user-settable": False}
 
