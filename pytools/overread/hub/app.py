@@ -10,11 +10,22 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import Route as StarletteRoute
 
-from overread.hub.areas import auth, dicomscp, prearchive
+from overread.hub.areas import (
+    auth,
+    commands,
+    containers,
+    customfields,
+    customforms,
+    dicomscp,
+    docker,
+    events,
+    prearchive,
+    workflows,
+)
 from overread.hub.core import Hub
 from overread.hub.http import Route, endpoint
 
-AREAS = (auth, prearchive, dicomscp)
+AREAS = (auth, prearchive, dicomscp, commands, containers, customfields, customforms, docker, events, workflows)
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
 
 UNCOMPRESSED = (

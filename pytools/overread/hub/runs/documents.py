@@ -114,13 +114,18 @@ def save_command(db: Session, document: Mapping[str, Any], *, command: Command |
 
 
 def _number_wrappers(db: Session, full: Document, old: Mapping[str, Any]) -> None:
-    """Give wrappers their ids: a wrapper that keeps its name keeps its id."""
-    known = {wrapper["name"]: wrapper["id"] for wrapper in old.get("xnat", [])}
+    """Give wrappers their ids: one that says an id of this command, or keeps its name, keeps its id."""
+    names = {wrapper["name"]: wrapper["id"] for wrapper in old.get("xnat", [])}
+    free = set(names.values())
     for wrapper in full["xnat"]:
-        wrapper["id"] = known.get(wrapper["name"]) or next_number(db, "wrapper")
+        known = wrapper.get("id") if wrapper.get("id") in free else names.get(wrapper["name"])
+        wrapper["id"] = known if known in free else next_number(db, "wrapper")
+        free.discard(wrapper["id"])
         for kind in ("external-inputs", "derived-inputs", "output-handlers"):
             for place, given in enumerate(wrapper[kind], start=1):
                 given["id"] = place
+    for wrapper_id in free:
+        forget_wrapper(db, wrapper_id)
 
 
 def delete_command(db: Session, command: Command) -> None:

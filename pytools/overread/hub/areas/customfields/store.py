@@ -1,0 +1,55 @@
+"""Custom fields: one row for each top-level key, so that writers of different keys never meet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from overread.hub.items.folders import Owner
+from overread.hub.models import CustomFields
+
+
+def read(db: Session, owner: Owner, names: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the fields of an item, in the order in which they were first written; `names` for some only."""
+    rows = select(CustomFields).where(CustomFields.owner_kind == owner.kind, CustomFields.owner_id == owner.id)
+    return {row.name: row.value["value"] for row in db.scalars(rows.order_by(CustomFields.pk))
+            if names is None or row.name in names}  # fmt: skip
+
+
+def write(db: Session, owner: Owner, values: Mapping[str, Any], *, user: str) -> None:
+    """Write fields: each key that is given replaces what stood there, all others stay."""
+    for name, value in values.items():
+        row = _row(db, owner, name)
+        if row is None:
+            row = CustomFields(owner_kind=owner.kind, owner_id=owner.id, name=name)
+            db.add(row)
+        row.value, row.user = {"value": value}, user
+    db.flush()
+
+
+def remove(db: Session, owner: Owner, name: str) -> bool:
+    """Forget a field; False if there was none, or null."""
+    row = _row(db, owner, name)
+    if row is None or row.value["value"] is None:
+        return False
+    db.delete(row)
+    db.flush()
+    return True
+
+
+def has_data(db: Session, name: str) -> bool:
+    """Whether any item has a value under this name, or an answer under ``answer:<name>:<login>``."""
+    exact = CustomFields.name == name
+    answers = CustomFields.name.startswith(f"answer:{name}:", autoescape=True)
+    return db.scalar(select(CustomFields.pk).where(exact | answers).limit(1)) is not None
+
+
+def _row(db: Session, owner: Owner, name: str) -> CustomFields | None:
+    return db.scalar(
+        select(CustomFields).where(
+            CustomFields.owner_kind == owner.kind, CustomFields.owner_id == owner.id, CustomFields.name == name
+        )
+    )

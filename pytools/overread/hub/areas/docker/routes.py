@@ -1,0 +1,135 @@
+"""``/xapi/docker``: the engine and its images. Here an image is a folder, and pulling it builds its environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import select
+from starlette.responses import JSONResponse, Response
+
+from overread.errors import RunnerError
+from overread.hub import answers
+from overread.hub.access import Access
+from overread.hub.errors import HubError, bad_request, not_found
+from overread.hub.http import Call, Route
+from overread.hub.models import Command, SiteSetting
+from overread.hub.runs.documents import save_command
+from overread.hub.runs.images import Image
+
+_SETTING = "dockerServer"
+_SERVER: dict[str, Any] = {
+    "id": 1, "name": "Embedded hub", "host": "local", "cert-path": "", "swarm-mode": False, "backend": "process",
+    "path-translation-xnat-prefix": None, "path-translation-docker-prefix": None, "pull-images-on-xnat-init": False,
+    "container-user": "", "auto-cleanup": True, "swarm-constraints": [], "max-concurrent-finalizing-jobs": None,
+    "status-email-enabled": False, "gpu-vendor": None, "archive-pvc-name": None, "build-pvc-name": None,
+    "combined-pvc-name": None, "archive-path-translation": None, "build-path-translation": None,
+    "combined-path-translation": None,
+}  # fmt: skip
+_HUB = {"id": 1, "name": "Image folders", "url": "local", "default": True, "username": None, "email": None}
+
+
+def server(call: Call) -> Response:
+    """Show the engine."""
+    return JSONResponse(_server(call) | {"ping": True})
+
+
+def set_server(call: Call) -> Response:
+    """Keep what a client says of the engine; which backend runs is the hub's own affair."""
+    given = {name: value for name, value in call.json_object().items() if name in _SERVER}
+    setting = call.db.get(SiteSetting, _SETTING)
+    if setting is None:
+        setting = SiteSetting(name=_SETTING)
+        call.db.add(setting)
+    setting.value = json.dumps(given)
+    call.db.flush()
+    return JSONResponse(_server(call), status_code=201)
+
+
+def ping(_call: Call) -> Response:
+    """Say that the engine is there."""
+    return answers.text("OK")
+
+
+def hubs(_call: Call) -> Response:
+    """List where images come from: the image folders."""
+    return JSONResponse([_HUB | {"status": {"ping": True, "response": "Up", "message": None}}])
+
+
+def images(call: Call) -> Response:
+    """List images."""
+    return JSONResponse([_image(image) for image in call.hub.images.all()])
+
+
+def image(call: Call) -> Response:
+    """Show one image, by digest or name."""
+    return JSONResponse(_image(_find(call, call.params["name"])))
+
+
+def summaries(call: Call) -> Response:
+    """List images with their commands, and commands whose image is not there."""
+    known: dict[str, list[dict[str, Any]]] = {}
+    for command in call.db.scalars(select(Command).order_by(Command.id)):
+        known.setdefault(command.image, []).append(command.document)
+    there = call.hub.images.all()
+    found: list[dict[str, Any]] = [
+        {"image-id": image.digest, "server": "local", "names": [image.name], "commands": known.pop(image.name, [])}
+        for image in there
+    ]
+    found += [{"image-id": None, "server": None, "names": [name], "commands": these} for name, these in known.items()]
+    return JSONResponse(found)
+
+
+def pull(call: Call) -> Response:
+    """Make an image ready: build its environment. Returns when that is done, as XNAT's does."""
+    name = call.query.get("image", "")
+    if not name or name.startswith("sha256:"):
+        raise bad_request("Name the image as repository/name:version.")
+    found = _find(call, name)
+    try:
+        call.hub.runs.runner.prepare(found.name, report=lambda _line: None, stopped=lambda: False)
+    except RunnerError as problem:
+        raise HubError(500, str(problem)) from problem
+    if call.flag("save-commands"):
+        with call.hub.database.write() as db:  # the call's own transaction only reads: building takes long
+            for document in found.commands:
+                save_command(db, document)
+    return answers.text()
+
+
+def save_commands(call: Call) -> Response:
+    """Add the commands of an image folder."""
+    found = _find(call, call.query.get("image", ""))
+    return JSONResponse([save_command(call.db, document).document for document in found.commands])
+
+
+def _server(call: Call) -> dict[str, Any]:
+    setting = call.db.get(SiteSetting, _SETTING)
+    return (
+        _SERVER | (json.loads(setting.value) if setting is not None else {}) | {"backend": call.hub.runs.runner.backend}
+    )
+
+
+def _find(call: Call, name: str) -> Image:
+    found = call.hub.images.find(name)
+    if found is None:
+        raise not_found(f"image {name}: no folder below --images has a command.json that names it")
+    return found
+
+
+def _image(found: Image) -> dict[str, Any]:
+    labels = {"org.nrg.commands": json.dumps(list(found.commands))}
+    return {"image-id": found.digest, "id": found.digest, "tags": [found.name], "labels": labels}
+
+
+ROUTES = [
+    Route("GET", "/xapi/docker/server", server),
+    Route("POST", "/xapi/docker/server", set_server, Access.ADMIN),
+    Route("GET", "/xapi/docker/server/ping", ping),
+    Route("GET", "/xapi/docker/hubs", hubs),
+    Route("GET", "/xapi/docker/images", images),
+    Route("GET", "/xapi/docker/image-summaries", summaries),
+    Route("POST", "/xapi/docker/images/save", save_commands, Access.ADMIN),
+    Route("GET", "/xapi/docker/images/{name:path}", image),
+    Route("POST", "/xapi/docker/pull", pull, Access.ADMIN, writes=False),
+]
