@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from pydicom.dataset import Dataset
 
-from overread.dicom.geometry import attribute, decimal_number, text_of
+from overread.dicom.geometry import VolumeGeometry, attribute, decimal_number, text_of
 from overread.dicom.seg_read import DecodedSeg, decode_seg
 from overread.errors import DataError
 
@@ -16,13 +16,15 @@ _TOLERANCE: Final = 0.1
 MM3_PER_ML: Final = 1000.0
 
 
-def volumes_ml(seg: Dataset) -> dict[int, float]:
+def volumes_ml(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> dict[int, float]:
     """Return the volume of each segment in millilitres.
 
     Parameters
     ----------
     seg
         BINARY or LABELMAP, with pixel data.
+    geometry
+        Grid of the source images, for segmentations whose frames do not name them.
 
     Returns
     -------
@@ -34,19 +36,19 @@ def volumes_ml(seg: Dataset) -> dict[int, float]:
     DataError
         As `decode_seg` and `voxel_volume_mm3`.
     """
-    decoded = decode_seg(seg)
+    decoded = decode_seg(seg, geometry=geometry)
     one_ml = voxel_volume_mm3(seg) / MM3_PER_ML
     return {s.number: voxels_of(decoded, s.number) * one_ml for s in decoded.segments}
 
 
-def union_volume_ml(seg: Dataset) -> float:
+def union_volume_ml(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> float:
     """Return the volume in millilitres of what any segment covers; a voxel in two segments counts once."""
-    decoded = decode_seg(seg)
+    decoded = decode_seg(seg, geometry=geometry)
     union: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]] = {}
     for masks in decoded.masks.values():
         for source, mask in masks.items():
             union[source] = union[source] | mask if source in union else mask
-    return sum(int(mask.sum()) for mask in union.values()) * voxel_volume_mm3(seg) / MM3_PER_ML
+    return sum(int(mask.sum()) for mask in union.values()) * (voxel_volume_mm3(seg) / MM3_PER_ML)
 
 
 def voxels_of(decoded: DecodedSeg, number: int) -> int:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -28,6 +29,7 @@ from overread.errors import OverreadError, SpecError
 from overread.study.manifest import SeriesRule
 
 _RULES: Final = TypeAdapter(dict[str, SeriesRule])
+_UNREPLACED: Final = re.compile(r"#[A-Za-z0-9_-]+#")
 _INTERNAL: Final = 70
 """Exit code of a fault of the image's own (EX_SOFTWARE of sysexits.h)."""
 
@@ -60,8 +62,12 @@ class Context:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Context:
-        """Return the context that ``OVERREAD_…`` variables describe."""
-        return cls(**{name: environ.get(f"OVERREAD_{name.upper()}", "").strip() for name in cls.__dataclass_fields__})
+        """Return the context that ``OVERREAD_…`` variables describe.
+
+        A replacement key that was not replaced (``#series-rules#``), as of an input without a value, says nothing.
+        """
+        values = {name: environ.get(f"OVERREAD_{name.upper()}", "").strip() for name in cls.__dataclass_fields__}
+        return cls(**{name: "" if _UNREPLACED.fullmatch(value) else value for name, value in values.items()})
 
     def rules(self, default: Mapping[str, SeriesRule]) -> Mapping[str, SeriesRule]:
         """Return the study's rules for choosing series, `default` where it gives none.

@@ -139,12 +139,11 @@ def check_result(document: object) -> None:
 
 @cache
 def _validator() -> Any:
-    package = Path(overread.__file__).parent
-    # In a wheel and in an image the schemas lie in the package, in a checkout beside it.
-    for folder in (package / "schemas", package.parents[1] / "schemas"):
-        path = folder / SCHEMA_NAME
+    # Beside this file lies a link to schemas/, which becomes a file wherever the package is copied; in an image built
+    # by Docker the schemas lie in the package.
+    for path in (Path(__file__).with_name(SCHEMA_NAME), Path(overread.__file__).with_name("schemas") / SCHEMA_NAME):
         if path.is_file():
             schema = json.loads(path.read_text("utf-8"))
             jsonschema.Draft202012Validator.check_schema(schema)
             return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-    raise SpecError(f"{SCHEMA_NAME} is nowhere to be found: install overread anew.", source=str(package))
+    raise SpecError(f"{SCHEMA_NAME} is nowhere to be found: install overread anew.", source=str(Path(__file__).parent))

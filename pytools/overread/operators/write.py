@@ -26,6 +26,8 @@ SR_NAME: Final = "sr.dcm"
 PREVIEW_NAME: Final = "preview.png"
 ASSESSOR_NAME: Final = "assessor.xml"
 RESULT_NAME: Final = "result.json"
+CONTEXT_NAME: Final = "context.json"
+"""For wrap-up commands, which the Container Service gives nothing but the files of the run."""
 
 _UNITS: Final = {unit.value: unit for unit in (MILLILITRE, MILLIMETRE)}
 _SEG_SERIES, _SR_SERIES = 901, 902
@@ -139,6 +141,7 @@ def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentati
         warnings=job.warnings,
     )
     more = Provenance(origin="ai", input_fingerprint=identity.fingerprint, collection=identity.collection)
+    write_context(job, identity.collection, result)
     write_result(job, kind, result, label=identity.label(kind.code), more=more)
 
 
@@ -181,6 +184,19 @@ def write_result(job: Job, kind: ResultType, result: Result, *, label: str, more
     xml = result_xml(kind, result, assessor=assessor, context=job.context, more=more)
     write_atomically(job.output / ASSESSOR_NAME, xml)
     write_atomically(job.output / RESULT_NAME, to_json(document).encode() + b"\n")
+
+
+def write_context(job: Job, collection: str, result: Result) -> None:
+    """Write ``context.json``: where the ROI collection of the run's segmentation belongs, and its label."""
+    context = {
+        "project": job.context.project,
+        "session_id": job.context.session_id,
+        "subject_id": job.context.subject_id,
+        "collection": collection,
+        "study_date": result.study_date,
+        "study_time": result.study_time,
+    }
+    write_atomically(job.output / CONTEXT_NAME, to_json(context).encode() + b"\n")
 
 
 def write_dicom(job: Job, name: str, ds: Dataset) -> WrittenObject:

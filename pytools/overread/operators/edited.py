@@ -1,0 +1,179 @@
+"""What a reader made of a segmentation: found in its collection, traced back to the result it corrects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from overread.dicom.geometry import VolumeGeometry, attribute, text_of
+from overread.dicom.seg import DecodedSeg, decode_seg, is_seg, predecessor_of
+from overread.errors import DataError
+from overread.operators.load import FoundSeries, load_folder
+from overread.operators.result import Measurement, Model, check_result
+from overread.operators.write import RESULT_NAME
+
+_MAX_RESULT_BYTES: Final = 4 * 2**20
+_HEADER: Final = ("SOPClassUID", "SOPInstanceUID", "PredecessorDocumentsSequence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """The model's result that a segmentation corrects.
+
+    Parameters
+    ----------
+    label
+        Of the result in XNAT.
+    model
+        That made it.
+    role
+        Role of the series that was segmented.
+    """
+
+    label: str
+    model: Model
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Edit:
+    """A reader's segmentation, measured.
+
+    Parameters
+    ----------
+    seg
+        As stored.
+    mask
+        (slices, rows, columns): what any of its segments covers.
+    measurements
+        On that mask.
+    original
+        Result that it corrects, None if it was drawn from nothing.
+    reader
+        Login.
+    caption
+        What the preview says.
+    """
+
+    seg: Dataset
+    mask: NDArray[np.bool_]
+    measurements: tuple[Measurement, ...]
+    original: Original | None
+    reader: str
+    caption: str
+
+
+def find_seg(folder: Path) -> Dataset | None:
+    """Return the one segmentation in a collection's folder, None if its file has not been stored yet.
+
+    Raises
+    ------
+    DataError
+        If there are several: a collection is one segmentation.
+    """
+    found = {text_of(header, "SOPInstanceUID"): path for path, header in _segmentations(folder)}
+    if len(found) > 1:
+        raise DataError(f"The collection holds {len(found)} segmentations: store each as a collection of its own.")
+    return dcmread(next(iter(found.values()))) if found else None
+
+
+def is_of_a_reader(seg: Dataset) -> bool:
+    """Return whether a person had a hand in a segmentation: by correcting one, or by drawing.
+
+    A reader who saves an AI's segmentation unchanged agrees with it; that is also an answer.
+    """
+    drawn = any(segment.algorithm_type != "AUTOMATIC" for segment in decode_seg(seg).segments)
+    return drawn or bool(predecessor_of(seg))
+
+
+def find_original(seg: Dataset, session: Path) -> Original | None:
+    """Return the model's result at the beginning of a segmentation's line of predecessors.
+
+    Parameters
+    ----------
+    seg
+        A reader's segmentation; it may correct another reader's.
+    session
+        Folder of the exam as XNAT keeps it: ``ASSESSORS/<label>/…``.
+
+    Returns
+    -------
+    Original or None
+        None if it was drawn from nothing, or what it corrects is not in this session.
+    """
+    folder = session / "ASSESSORS"
+    predecessors = {text_of(header, "SOPInstanceUID"): predecessor_of(header) for _, header in _segmentations(folder)}
+    uid, seen = predecessor_of(seg), {text_of(seg, "SOPInstanceUID")}
+    while uid and predecessors.get(uid) and uid not in seen:
+        seen.add(uid)
+        uid = predecessors[uid]
+    return _result_with(uid, folder) if uid and uid not in seen else None
+
+
+def images_of(seg: Dataset, session: Path) -> FoundSeries:
+    """Return the series that a segmentation was drawn on.
+
+    Raises
+    ------
+    DataError
+        If the session does not hold it.
+    """
+    referenced = [text_of(item, "SeriesInstanceUID") for item in attribute(seg, "ReferencedSeriesSequence") or ()]
+    for series in load_folder(session).series:
+        if series.summary.series_instance_uid in referenced:
+            return series
+    raise DataError(
+        "The series that the segmentation was drawn on is not in this session: store both in one.",
+        uid=referenced[0] if referenced else text_of(seg, "SOPInstanceUID"),
+        tag="ReferencedSeriesSequence",
+    )
+
+
+def union_mask(decoded: DecodedSeg, geometry: VolumeGeometry) -> NDArray[np.bool_]:
+    """Return what any segment covers, as (slices, rows, columns)."""
+    mask = np.zeros(geometry.shape, dtype=np.bool_)
+    for segment in decoded.segments:
+        mask |= decoded.volume(segment.number, geometry)
+    return mask
+
+
+def _result_with(seg_uid: str, assessors: Path) -> Original | None:
+    for path in sorted(assessors.glob(f"*/*/{RESULT_NAME}")):
+        document = _document(path)
+        if document and document["outputs"].get("seg", {}).get("sop_instance_uid") == seg_uid:
+            return Original(
+                label=path.relative_to(assessors).parts[0],
+                model=Model(**document["model"]),
+                role=str(document["inputs"][0]["role"]),
+            )
+    return None
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """Return a result's document, None if the file is none: what lies in a session is not always ours."""
+    try:
+        if path.stat().st_size > _MAX_RESULT_BYTES:
+            return None
+        document = json.loads(path.read_bytes())
+        check_result(document)
+    except (OSError, ValueError, RecursionError, DataError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _segmentations(folder: Path) -> Iterator[tuple[Path, Dataset]]:
+    for path in sorted(folder.rglob("*.dcm")):
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
+        except Exception:  # noqa: BLE001, S112 - a damaged file can make the parser raise anything; it is no segmentation
+            continue
+        if is_seg(header):
+            yield path, header
