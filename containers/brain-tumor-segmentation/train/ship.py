@@ -1,12 +1,14 @@
-"""Put weights into the model's folder and their SHA-256 into its card: ``python ship.py --weights all.pt``."""
+"""Put weights, their SHA-256 and what was measured into the model's folder: ``python ship.py --weights all.pt``."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,7 +16,7 @@ _MODEL = Path(__file__).resolve().parent.parent / "model"
 
 
 def main() -> None:
-    """Copy the weights and pin them."""
+    """Copy the weights, pin them, and write the figures into the model card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True)
     options = parser.parse_args()
@@ -26,7 +28,34 @@ def main() -> None:
     if count != 1:
         raise SystemExit(f"{card} has {count} lines with sha256: it must have one, under weights.")
     card.write_text(pinned, "utf-8")
+    readme, report = _MODEL / "README.md", _MODEL / "evaluation.json"
+    if report.exists():
+        readme.write_text(_with_figures(readme.read_text("utf-8"), json.loads(report.read_text("utf-8"))), "utf-8")
     print(f"weights {digest} are shipped")
+
+
+def _with_figures(text: str, report: dict[str, Any]) -> str:
+    titles = (
+        "",
+        "trained on",
+        "tested on",
+        "exams",
+        "mean Dice",
+        "lowest Dice",
+        "mean volume error",
+        "largest volume in a healthy head",
+    )
+    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    rows += [
+        f"| {name} | {', '.join(r['trained_on']['anatomies'])} ({r['trained_on']['iterations']} iterations) "
+        f"| {', '.join(r['tested_on'])} | {r['exams_with_lesion']} with, {r['exams_without_lesion']} without lesion "
+        f"| {r['dice_mean']:.3f} | {r['dice_min']:.3f} | {r['volume_error_pct_mean']:.1f} % "
+        f"| {r['false_volume_ml_max']:.2f} mL |"
+        for name, r in report.items()
+    ]
+    begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    return f"{before}{begin}\n" + "\n".join(rows) + f"\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ def main() -> None:
     torch.manual_seed(options.seed)
     card = yaml.safe_load(_CARD.read_text("utf-8"))
     network = build_network(card["network"]).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    if options.start:
+        network.load_state_dict(torch.load(options.start, weights_only=True))
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     began = time.monotonic()
     pool = ExamPool(
@@ -125,6 +127,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--iterations", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pool", type=int, default=24, help="exams kept at a time")

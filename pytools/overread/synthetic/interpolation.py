@@ -39,12 +39,12 @@ def at_indices(values: Volume, to_index: NDArray[np.float64], shape: tuple[int, 
         return np.asarray(
             ndimage.affine_transform(values, matrix, offset, output_shape=shape, order=1, output=np.float32)
         )
-    order = np.argsort(partner)  # which axis of `values` runs along each axis of the new grid
-    result = values.transpose(order)
-    for axis, own in enumerate(order):
-        at = matrix[own, axis] * np.arange(shape[axis]) + offset[own]
+    result = values
+    # The axis that shrinks most goes first; axes stay in the order of `values` until the end: both save copying.
+    for axis in sorted(range(3), key=lambda own: shape[partner[own]] / values.shape[own]):
+        at = matrix[axis, partner[axis]] * np.arange(shape[partner[axis]]) + offset[axis]
         result = _along(result, at, axis=axis, clamp=False)
-    return np.ascontiguousarray(result, dtype=np.float32)
+    return np.ascontiguousarray(result.transpose(np.argsort(partner)), dtype=np.float32)
 
 
 def enlarge(coarse: Volume, steps: Sequence[float], shape: tuple[int, int, int], *, offset: float = 0.0) -> Volume:
