@@ -11,6 +11,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.routing import Route as StarletteRoute
 
 from overread.hub.areas import (
+    assessors,
     auth,
     commands,
     containers,
@@ -19,13 +20,37 @@ from overread.hub.areas import (
     dicomscp,
     docker,
     events,
+    experiments,
     prearchive,
+    projects,
+    resources,
+    scans,
+    sharing,
+    subjects,
     workflows,
 )
 from overread.hub.core import Hub
 from overread.hub.http import Route, endpoint
 
-AREAS = (auth, prearchive, dicomscp, commands, containers, customfields, customforms, docker, events, workflows)
+AREAS = (
+    auth,
+    prearchive,
+    dicomscp,
+    commands,
+    containers,
+    customfields,
+    customforms,
+    docker,
+    events,
+    workflows,
+    projects,
+    subjects,
+    experiments,
+    scans,
+    assessors,
+    resources,
+    sharing,
+)
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
 
 UNCOMPRESSED = (

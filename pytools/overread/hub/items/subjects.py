@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from overread.hub.errors import conflict, unprocessable
 from overread.hub.items.announce import announce
 from overread.hub.items.fields import apply_children, apply_fields, clean_children, clean_fields
+from overread.hub.items.files import move_folder
 from overread.hub.items.ids import new_subject_id
 from overread.hub.layout import safe_name
 from overread.hub.models import Project, Share, Subject
@@ -96,3 +97,16 @@ def save_subject(
     if created:
         announce(db, hub, subject, "CREATED", user=user)
     return subject, created
+
+
+def rename_subject(db: Session, hub: Hub, subject: Subject, label: str) -> None:
+    """Give a subject another label and move its files."""
+    if label == subject.label:
+        return
+    other = find_subject(db, subject.project, safe_name(label))
+    if other is not None:
+        raise conflict(f"Label {label} is in use for {other.id}.")
+    before = hub.layout.subject(subject.project, subject.label)
+    subject.label = label
+    db.flush()
+    move_folder(db, before, hub.layout.subject(subject.project, label))

@@ -87,8 +87,14 @@ def _scan(db: Session, parent: Found | None, name: str) -> Found | None:
 def _assessor(db: Session, parent: Found | None, name: str) -> Found | None:
     if not isinstance(parent, Experiment):
         return None
-    of_session = select(Experiment).where(Experiment.session_id == parent.id)
-    return db.scalar(of_session.where(Experiment.id == name)) or db.scalar(of_session.where(Experiment.label == name))
+    return find_assessor(db, parent.id, name)
+
+
+def find_assessor(db: Session, session_id: str, id_or_label: str) -> Experiment | None:
+    """Return the assessor of a session with this ID, else with this label."""
+    of_session = select(Experiment).where(Experiment.session_id == session_id)
+    by_id = db.scalar(of_session.where(Experiment.id == id_or_label))
+    return by_id or db.scalar(of_session.where(Experiment.label == id_or_label))
 
 
 def _resource(db: Session, parent: Found | None, name: str) -> Found | None:

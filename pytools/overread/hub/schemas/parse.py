@@ -151,7 +151,9 @@ class _Reader:
                 nodes = tuple(self._content(anonymous, where, depth + 1))
                 return Node(name, self._prefix, repeated=repeated, nodes=nodes)
             text = self._named(texts.get("base", "xs:string"), where)
-            return Node(name, self._prefix, repeated=repeated, simple=text, nodes=tuple(self._content(texts, where, depth + 1)))
+            return Node(
+                name, self._prefix, repeated=repeated, simple=text, nodes=tuple(self._content(texts, where, depth + 1))
+            )
         declared = element.get("type", "")
         if declared.startswith("xs:") or not declared or declared.partition(":")[2] in self._simple:
             return Node(name, self._prefix, repeated=repeated, simple=self._simple_of(element, where))

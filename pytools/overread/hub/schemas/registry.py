@@ -49,6 +49,10 @@ class SchemaRegistry:
         """Return the datatype whose root element is `name` (``xnat:MRSession``), or None."""
         return self._now.proper.get(name)
 
+    def spelled(self, xsi_type: str) -> str | None:
+        """Return the name of a datatype as its schema spells it, whatever the letter case given, or None."""
+        return self._now.spelling.get(xsi_type.lower())
+
     def is_a(self, xsi_type: str, base: str) -> bool:
         """Whether `xsi_type` is `base` or extends it."""
         kind = self.type(xsi_type)
@@ -121,6 +125,7 @@ class _Loaded:
             schemas += self._take_schemas(plugin, files)
         self.types = resolve(schemas)
         self.proper = {kind.proper_name: kind for kind in self.types.values() if kind.proper_name}
+        self.spelling = {name.lower(): name for name in self.types}
         self.prefixes = {schema.namespace: schema.prefix for schema in schemas}
         self.static = {path: (plugin, member) for plugin in self.plugins for path, member in plugin.static.items()}
         self.extending = _extending(self.types)

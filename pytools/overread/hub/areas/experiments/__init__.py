@@ -1,0 +1,5 @@
+"""Experiments: list, make, change, rename, delete."""
+
+from overread.hub.areas.experiments.routes import ROUTES
+
+__all__ = ["ROUTES"]

@@ -1,0 +1,5 @@
+"""Subjects: list, make, change, rename, delete."""
+
+from overread.hub.areas.subjects.routes import ROUTES
+
+__all__ = ["ROUTES"]

@@ -1,0 +1,106 @@
+"""Taking items away, with all that hangs on them.
+
+The database forgets them at once; their folders are moved out of the way within the transaction and deleted once it
+is kept. Without ``remove_files`` XNAT leaves the files of an experiment where they are, and so does the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from overread.hub.items.announce import announce
+from overread.hub.items.files import Owner, folder_of, forget_resources, owner_of, remove_later
+from overread.hub.models import (
+    ConfigEntry,
+    CustomFields,
+    Experiment,
+    Instance,
+    Membership,
+    Project,
+    Resource,
+    Scan,
+    Share,
+    Subject,
+)
+
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
+
+def delete_scan(db: Session, hub: Hub, scan: Scan) -> None:
+    """Take a scan away, and its folder."""
+    folder = folder_of(db, hub, owner_of(scan))
+    _forget(db, "scan", [str(scan.pk)])
+    db.delete(scan)
+    db.flush()
+    remove_later(db, hub, folder)
+
+
+def delete_experiment(db: Session, hub: Hub, experiment: Experiment, *, user: str, remove_files: bool) -> None:
+    """Take an experiment away; a session with its scans and assessors."""
+    announce(db, hub, experiment, "DELETED", user=user)
+    folder = folder_of(db, hub, owner_of(experiment))
+    scans = list(db.scalars(select(Scan.pk).where(Scan.session_id == experiment.id)))
+    assessors = list(db.scalars(select(Experiment.id).where(Experiment.session_id == experiment.id)))
+    _forget(db, "scan", [str(pk) for pk in scans])
+    _forget(db, "experiment", [experiment.id, *assessors])
+    db.execute(delete(Instance).where(Instance.session_id == experiment.id))
+    db.execute(delete(Scan).where(Scan.session_id == experiment.id))
+    db.execute(delete(Experiment).where(Experiment.session_id == experiment.id))
+    db.delete(experiment)
+    db.flush()
+    if remove_files:
+        remove_later(db, hub, folder)
+
+
+def delete_subject(db: Session, hub: Hub, subject: Subject, *, user: str, remove_files: bool) -> None:
+    """Take a subject away, with its experiments."""
+    announce(db, hub, subject, "DELETED", user=user)
+    for experiment in db.scalars(select(Experiment).where(Experiment.subject_id == subject.id)).all():
+        delete_experiment(db, hub, experiment, user=user, remove_files=remove_files)
+    folder = folder_of(db, hub, owner_of(subject))
+    _forget(db, "subject", [subject.id])
+    db.delete(subject)
+    db.flush()
+    if remove_files:
+        remove_later(db, hub, folder)
+
+
+def delete_project(db: Session, hub: Hub, project: Project, *, user: str, remove_files: bool) -> None:
+    """Take a project away, with its subjects. Its ID stays taken for good, as in XNAT."""
+    announce(db, hub, project, "DELETED", user=user)
+    for subject in db.scalars(select(Subject).where(Subject.project == project.id)).all():
+        delete_subject(db, hub, subject, user=user, remove_files=remove_files)
+    _forget(db, "project", [project.id])
+    db.execute(delete(Share).where(Share.project == project.id))
+    db.execute(delete(Membership).where(Membership.project == project.id))
+    db.execute(delete(ConfigEntry).where(ConfigEntry.project == project.id))
+    project.deleted, project.accessibility, project.aliases = True, "private", []
+    project.name = project.secondary_id = project.id
+    db.flush()
+    if remove_files:
+        remove_later(db, hub, hub.layout.archive / project.id)
+
+
+def _forget(db: Session, kind: str, ids: Collection[str]) -> None:
+    """Take resources, shares and custom fields of owners out of the database."""
+    pks = list(db.scalars(select(Resource.pk).where(Resource.owner_kind == kind, Resource.owner_id.in_(ids))))
+    forget_resources(db, pks)
+    db.execute(delete(Share).where(Share.kind == kind, Share.object_id.in_(ids)))
+    db.execute(delete(CustomFields).where(CustomFields.owner_kind == kind, CustomFields.owner_id.in_(ids)))
+
+
+def unshare(db: Session, owner: Owner, project: str) -> bool:
+    """Take an object out of a project it is shared into; say whether it was."""
+    share = db.scalar(
+        select(Share).where(Share.kind == owner.kind, Share.object_id == owner.id, Share.project == project)
+    )
+    if share is None:
+        return False
+    db.delete(share)
+    db.flush()
+    return True

@@ -1,0 +1,199 @@
+"""From a name in ``columns``, a filter or ``sortBy`` to an expression in SQL.
+
+A `Source` is one kind of list. It joins a table only when a column needs it, so that a list is one query whatever its
+columns are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, SQLColumnExpression, func, literal, select
+from sqlalchemy.orm import aliased
+
+from overread.hub.items.fields import columns_of
+from overread.hub.models import Experiment, Scan, Subject
+from overread.hub.rest.names import META, SESSION_ONLY, parse_xpath, short_name_of, short_names
+from overread.hub.schemas import DataType, FieldType, SchemaRegistry
+from overread.hub.schemas.model import Kind
+
+Expression = SQLColumnExpression[Any]
+_IDENTITY = {
+    "ID": "id",
+    "label": "label",
+    "project": "project",
+    "subject_ID": "subject_id",
+    "imageSession_ID": "session_id",
+    "image_session_ID": "session_id",
+}
+_STAMPS = ("insert_date", "insert_user", "last_modified")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a list: its key in the answer, its expression, what its values are, and the tables it needs."""
+
+    key: str
+    expression: Expression
+    kind: Kind = "string"
+    needs: frozenset[str] = frozenset()
+    compare: Expression | None = None
+
+    @property
+    def comparable(self) -> Expression:
+        """The expression to filter and sort by."""
+        return self.expression if self.compare is None else self.compare
+
+
+class Source:
+    """A list's table, with what can be joined to it.
+
+    Parameters
+    ----------
+    schemas
+        The datatypes.
+    root
+        The type that the list's rows are of.
+    model
+        Their table.
+    """
+
+    def __init__(self, schemas: SchemaRegistry, root: str, model: type[Experiment | Scan | Subject]) -> None:
+        self._schemas, self.root, self.model = schemas, root, model
+        self.session = aliased(Experiment, name="session")
+        self.subject = aliased(Subject, name="subject_of")
+
+    @property
+    def kind(self) -> DataType:
+        """The type of the rows."""
+        return self._schemas.known(self.root)
+
+    def column(self, name: str) -> Column | None:
+        """Return the column that `name` means, None if it means none."""
+        special = self._special(name)
+        if special is not None:
+            return special
+        path = short_names(self._schemas, self.root).get(name)
+        if path is not None:
+            return self._field(self.model, self.kind, path, key=name)
+        xpath = parse_xpath(self._schemas, name)
+        if xpath is None or self._schemas.type(xpath.xsi_type) is None:
+            return None
+        if xpath.path in META:
+            return self._special(META[xpath.path])
+        return self._of_type(xpath.xsi_type, xpath.path)
+
+    def _of_type(self, xsi_type: str, path: str) -> Column | None:
+        is_a = self._schemas.is_a
+        if is_a(self.root, xsi_type) or is_a(xsi_type, self.root):
+            kind = self.kind if is_a(self.root, xsi_type) else self._schemas.known(xsi_type)
+            return self._named(self.model, kind, path, xsi_type)
+        if self.model is Experiment and xsi_type == "xnat:subjectData":
+            return self._named(self.subject, self._schemas.known(xsi_type), path, xsi_type)
+        if is_a(self.root, "xnat:imageAssessorData") and is_a(xsi_type, "xnat:imageSessionData"):
+            return self._named(self.session, self._schemas.known(xsi_type), path, xsi_type)
+        return None
+
+    def _named(self, model: Any, kind: DataType, path: str, xsi_type: str) -> Column | None:
+        spelled = next((known for known in kind.fields if known.lower() == path.lower()), None)
+        if spelled is None:
+            return None
+        short = short_name_of(self._schemas, kind.name, spelled) if model is self.model else None
+        # XNAT gives XML paths back in lower case, types included.
+        return self._field(model, kind, spelled, key=short or f"{xsi_type}/{spelled}".lower())
+
+    def _field(self, model: Any, kind: DataType, path: str, *, key: str) -> Column:
+        needs = self._needs(model)
+        plain = self._identity(model, path)
+        if plain is not None:
+            return Column(key, plain, needs=needs)
+        base = model if model in {Experiment, Scan, Subject} else (Subject if model is self.subject else Experiment)
+        field: FieldType = kind.fields[path]
+        column = columns_of(base).get(path)
+        if column is not None:
+            return Column(key, getattr(model, column), field.kind, needs)
+        value = model.fields[path]
+        number = field.kind in {"integer", "long", "float", "boolean"}
+        return Column(key, value, field.kind, needs, compare=value.as_float() if number else value.as_string())
+
+    def _identity(self, model: Any, path: str) -> Expression | None:
+        name = _IDENTITY.get(path)
+        found: Expression | None = getattr(model, name, None) if name is not None else None
+        return found
+
+    def _needs(self, model: Any) -> frozenset[str]:
+        if model is self.session:
+            return frozenset({"session"})
+        return frozenset({"session", "subject"}) if model is self.subject else frozenset()
+
+    def _special(self, name: str) -> Column | None:
+        model: Any = self.model
+        if name in _STAMPS:
+            return Column(name, getattr(model, name), "dateTime" if name != "insert_user" else "string")
+        if name == "xsiType":
+            text = literal("xnat:subjectData") if model is Subject else model.xsi_type
+            return Column(name, text)
+        if model is Scan and name == "xnat_imagescandata_id":
+            return Column(name, Scan.pk, "long")
+        if model is Experiment:
+            return self._special_of_experiment(name)
+        return None
+
+    def _special_of_experiment(self, name: str) -> Column | None:
+        session, subject = frozenset({"session"}), frozenset({"session", "subject"})
+        known: dict[str, Callable[[], Column]] = {
+            "subject_ID": lambda: Column(name, self.subject_id, needs=session),
+            "subject_label": lambda: Column(name, self.subject.label, needs=subject),
+            "subject_project": lambda: Column(name, self.subject.project, needs=subject),
+            "session_ID": lambda: Column(name, Experiment.session_id),
+            "session_label": lambda: Column(name, self.session.label, needs=session),
+            "session_project": lambda: Column(name, self.session.project, needs=session),
+        }
+        return known[name]() if name in known else None
+
+    @property
+    def subject_id(self) -> Expression:
+        """The subject of a row: its own, or that of its session."""
+        return func.coalesce(Experiment.subject_id, self.session.subject_id)
+
+    def joined(self, query: Select[Any], needs: frozenset[str]) -> Select[Any]:
+        """Add the tables of `needs` to `query`."""
+        if "session" in needs:
+            query = query.outerjoin(self.session, self.session.id == Experiment.session_id)
+        if "subject" in needs:
+            query = query.outerjoin(self.subject, self.subject.id == self.subject_id)
+        return query
+
+    def rows(self, columns: list[Column]) -> Select[Any]:
+        """Return the query of `columns`, with no condition and no further table yet."""
+        expressions: list[Any] = [column.expression.label(f"c{place}") for place, column in enumerate(columns)]
+        return select(*expressions).select_from(self.model)
+
+
+def root_type(schemas: SchemaRegistry, default: str, names: list[str], wanted: str) -> str:
+    """Return the type that the rows of a list of experiments are of.
+
+    Parameters
+    ----------
+    schemas
+        The datatypes.
+    default
+        The route's own.
+    names
+        All columns and filters that were asked for: a path of a more special type, or a short name of sessions,
+        makes the list one of that type.
+    wanted
+        The parameter ``xsiType``; "" for none.
+    """
+    root = (schemas.spelled(wanted) or wanted) if wanted else default
+    if wanted and schemas.type(root) is None:
+        return ""
+    for name in names:
+        xpath = parse_xpath(schemas, name)
+        if xpath is not None and xpath.xsi_type != root and schemas.is_a(xpath.xsi_type, root):
+            root = xpath.xsi_type
+        elif name in SESSION_ONLY and schemas.is_a("xnat:imageSessionData", root):
+            root = "xnat:imageSessionData"
+    return root
