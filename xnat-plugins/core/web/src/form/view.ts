@@ -89,7 +89,7 @@ export class FormView {
         return el("div", { class: "field" }, label, select, help, error);
       }
       case "textarea": {
-        const area = el("textarea", { ...common, rows: 3 }, typeof value === "string" ? value : "");
+        const area = el("textarea", { ...common, rows: question.rows }, typeof value === "string" ? value : "");
         area.addEventListener("input", () => this.#set(question, area.value));
         return el("div", { class: "field" }, label, area, help, error);
       }
@@ -115,6 +115,7 @@ export class FormView {
       { class: "field choices", "aria-describedby": describedBy },
       el("legend", {}, question.label, required(question)),
     );
+    const options = el("div", { class: question.inline ? "options inline" : "options" });
     question.options.forEach((option, index) => {
       const input = el("input", {
         type: several ? "checkbox" : "radio",
@@ -129,8 +130,9 @@ export class FormView {
         const merged = { ...(typeof before === "object" ? (before as AnswerData) : {}), [option.value]: input.checked };
         this.#set(question, several ? merged : option.value);
       });
-      group.append(el("div", { class: "option" }, input, el("label", { for: `${id}-${index}` }, option.label)));
+      options.append(el("div", { class: "option" }, input, el("label", { for: `${id}-${index}` }, option.label)));
     });
+    group.append(options);
     if (help !== null) group.append(help);
     group.append(error);
     return group;

@@ -3,7 +3,12 @@
 import { LoginNeeded, loginUrl } from "../xnat/client";
 import { app, el, show } from "./dom";
 
+let shown = "";
+
 export function showMessage(title: string, text: string, ...more: HTMLElement[]): void {
+  const what = `${title}\n${text}`;
+  if (what === shown) return; // a page that asks again and again is read out once
+  shown = what;
   show(app(), el("main", { class: "message" }, el("h1", {}, title), el("p", {}, text), ...more));
 }
 
