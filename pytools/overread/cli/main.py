@@ -69,7 +69,7 @@ class Nouns(click.Group):
         """Find the command, or name the nearest one."""
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        except click.UsageError:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             if not near:
                 raise

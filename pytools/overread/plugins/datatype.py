@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from overread.errors import SpecError
 from overread.plugins.names import INHERITED, RESERVED_DISPLAY_IDS, RESERVED_FILES, RESERVED_PREFIXES, SQL_WORDS
 from overread.study.fields import FieldName, Form, RelativePath, Spec, Whole, YesNo
-from overread.study.problems import Problem, problems_of
+from overread.study.problems import Location, Problem, dotted, line_of, problems_of
 from overread.study.yamltext import parse_yaml
 
 NAMESPACE = "http://overread/xnat/"
@@ -22,7 +22,7 @@ _DEFAULT_LENGTH = 255  # what XNAT makes of a plain xs:string
 _PlainText = Annotated[
     str, Form(r"[A-Za-z0-9][A-Za-z0-9 .,:;()/+-]*", "use plain letters, digits and blanks"), Field(max_length=120)
 ]
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="Fields")
 
 
 class FieldSpec(Spec):
@@ -133,18 +133,21 @@ def read_datatype(path: Path) -> DataType | tuple[Problem, ...]:
     SpecError
         A file is missing or no YAML.
     """
-    spec = _parse(path, DataTypeSpec)
-    if isinstance(spec, tuple):
-        return spec
-    fields: list[FieldSpec] = []
-    for name in spec.include:
+    main = _parse(path, DataTypeSpec)
+    if isinstance(main, tuple):
+        return main
+    parts: list[_Part[Any]] = []
+    for index, name in enumerate(main.spec.include):
+        if not (path.parent / name).is_file():
+            return (main.problem(("include", index), f"there is no file {name}", "check the path"),)
         included = _parse(path.parent / name, Fields)
         if isinstance(included, tuple):
             return included
-        fields += included.fields
-    datatype = DataType(spec, (*fields, *spec.fields), str(path))
-    problems = tuple(_lint(datatype))
-    return problems or datatype
+        parts.append(included)
+    parts.append(main)
+    problems = tuple(sorted(set(_lint(main, parts))))
+    fields = tuple(item for part in parts for item in part.spec.fields)
+    return problems or DataType(main.spec, fields, str(path))
 
 
 def load_datatype(path: Path) -> DataType:
@@ -162,48 +165,55 @@ def load_datatype(path: Path) -> DataType:
     raise first.error(others=len(others))
 
 
-def _parse(path: Path, model: type[ModelT]) -> ModelT | tuple[Problem, ...]:
+@dataclass(frozen=True)
+class _Part(Generic[ModelT]):
+    """One file of a datatype, and its lines."""
+
+    spec: ModelT
+    source: str
+    lines: Mapping[Location, int]
+
+    def problem(self, location: Location, message: str, mend: str) -> Problem:
+        line = line_of(location, self.lines)
+        return Problem(self.source, line, dotted(location), message, mend)
+
+
+def _parse(path: Path, model: type[ModelT]) -> _Part[ModelT] | tuple[Problem, ...]:
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"can't be read: {_why(error)}; check the path", source=str(path)) from None
+    except UnicodeDecodeError:
+        raise SpecError("is not UTF-8 text; save it as UTF-8", source=str(path)) from None
+    except OSError as error:
+        raise SpecError(f"can't be read ({error.strerror}); check the path", source=str(path)) from None
     document = parse_yaml(text, source=str(path))
     try:
-        return model.model_validate(document.value)
+        return _Part(model.model_validate(document.value), str(path), document.lines)
     except ValidationError as error:
         return problems_of(error, model=model, source=str(path), lines=document.lines)
 
 
-def _why(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is not UTF-8 text"
-
-
-def _lint(datatype: DataType) -> Iterator[Problem]:
-    """Rules of XNAT that a single field can't know."""
-
-    def problem(path: str, message: str, mend: str) -> Problem:
-        return Problem(source=datatype.source, line=0, path=path, message=message, mend=mend)
-
-    prefix = datatype.spec.prefix
+def _lint(main: _Part[DataTypeSpec], parts: Sequence[_Part[Any]]) -> Iterator[Problem]:
+    """Hold a datatype to rules of XNAT that a single field can't know."""
+    prefix = main.spec.prefix
     if prefix in RESERVED_PREFIXES or f"{prefix}.xsd" in RESERVED_FILES:
-        yield problem("prefix", f"'{prefix}' belongs to XNAT or one of its plugins", "choose another word")
-    yield from (
-        problem(f"fields.{name}", "the field stands twice, here or in an included file", "drop or rename one")
-        for name in _twice([item.name for item in datatype.fields])
-    )
-    for item in datatype.fields:
-        if item.name in INHERITED:
-            yield problem(
-                f"fields.{item.name}", f"{datatype.spec.extends} has this field already", "use that, or rename"
-            )
-        elif item.name in SQL_WORDS:
-            yield problem(f"fields.{item.name}", "is a word of SQL, and XNAT names the column so", "rename it")
-        elif item.name.upper() in RESERVED_DISPLAY_IDS:
-            yield problem(f"fields.{item.name}", "is a column that XNAT's lists have already", "rename it")
-        too_long = [value for value in item.values if len(value) > item.length]
-        if too_long:
-            yield problem(f"fields.{item.name}.values", f"{too_long[0]!r} is longer than {item.length}", "shorten it")
+        yield main.problem(("prefix",), f"'{prefix}' belongs to XNAT or one of its plugins", "choose another word")
+    seen: set[str] = set()
+    for part in parts:
+        for index, item in enumerate(part.spec.fields):
+            for message, mend in _field_faults(item, main.spec, seen):
+                yield part.problem(("fields", index), message, mend)
+            seen.add(item.name)
 
 
-def _twice(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+def _field_faults(item: FieldSpec, spec: DataTypeSpec, seen: set[str]) -> Iterator[tuple[str, str]]:
+    if item.name in seen:
+        yield f"'{item.name}' stands twice, here or in an included file", "drop or rename one"
+    if item.name in INHERITED:
+        yield f"{spec.extends} has '{item.name}' already", "use that, or rename"
+    elif item.name in SQL_WORDS:
+        yield f"'{item.name}' is a word of SQL, and XNAT names the column so", "rename it"
+    elif item.name.upper() in RESERVED_DISPLAY_IDS:
+        yield f"'{item.name}' is a column that XNAT's lists have already", "rename it"
+    too_long = [value for value in item.values if len(value) > item.length]
+    if too_long:
+        yield f"the value {too_long[0]!r} is longer than {item.length}", "shorten it, or raise max_length"

@@ -72,6 +72,14 @@ class Problem:
         text = f"{self.message}; {self.mend}" if self.mend else self.message
         return ": ".join(part for part in (where, self.path, text) if part)
 
+    @classmethod
+    def of(cls, error: SpecError) -> Problem:
+        """Take a problem out of the exception that carries it."""
+        source, _, line = error.source.rpartition(":")
+        if source and line.isdecimal():
+            return cls(source, int(line), error.path, error.message)
+        return cls(error.source, 0, error.path, error.message)
+
     def error(self, *, others: int = 0) -> SpecError:
         """Turn the problem into the exception that stops a program.
 

@@ -91,14 +91,12 @@ def read_bundle(path: Path) -> StudyBundle | tuple[Problem, ...]:
     ----------
     path
         The manifest.
-
-    Raises
-    ------
-    SpecError
-        The manifest can't be read, or is no YAML.
     """
-    text = _text(path)
-    manifest = read_manifest(text, source=str(path))
+    try:
+        text = _text(path)
+        manifest = read_manifest(text, source=str(path))
+    except SpecError as error:
+        return (Problem.of(error),)
     if isinstance(manifest, tuple):
         return manifest
     return _Reader(path, manifest, parse_yaml(text, source=str(path)).lines).read()
@@ -160,7 +158,7 @@ class _Reader:
                     location, f"there is no file {relative}", "check the path; it starts at the manifest's folder"
                 )
             else:
-                self._problems.append(Problem(error.source, 0, error.path, error.message))
+                self._problems.append(Problem.of(error))
             return None
         if isinstance(result, tuple):
             self._problems += result
@@ -232,10 +230,12 @@ class _Reader:
             image, _, name = reference.rpartition(":") if reference.count(":") > 1 else (reference, "", "")
             match = next((c for c in beside.values() if c.image == image and name in {"", c.name}), None)
             if match is None:
+                there = f": {', '.join(sorted(beside))}" if beside else ""
                 self._say(
-                    location, f"its wrap-up command {reference} is in no folder beside it",
-                    f"add <folder>/command.json of type docker-wrapup, or use {', '.join(sorted(beside)) or 'none'}",
-                )  # fmt: skip
+                    location,
+                    f"its wrap-up command {reference} is in no folder beside it",
+                    f"add <folder>/command.json of type docker-wrapup, or name one that is there{there}",
+                )
             else:
                 found.append(match)
         return replace(runnable, companions=tuple(found))

@@ -25,9 +25,9 @@ def with_field(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{name: effusion_ml, type: float, title: Again}", "fields.effusion_ml: the field stands twice"),
-        ("{name: user, type: string, title: User}", "fields.user: is a word of SQL"),
-        ("{name: date, type: date, title: Date}", "fields.date: xnat:imageAssessorData has this field already"),
+        ("{name: effusion_ml, type: float, title: Again}", "fields[3]: 'effusion_ml' stands twice"),
+        ("{name: user, type: string, title: User}", "fields[3]: 'user' is a word of SQL"),
+        ("{name: date, type: date, title: Date}", "fields[3]: xnat:imageAssessorData has 'date' already"),
         ("{name: Volume, type: float, title: V}", "fields[3].name: 'Volume' can't be used here"),
         (
             "{name: volume, type: double, title: V}",
@@ -35,7 +35,10 @@ def with_field(line: str) -> str:
         ),
         ("{name: volume, type: float, title: V, values: [a]}", "fields[3]: a float has neither max_length nor values"),
         ("{name: side, type: string, title: S, unit: mL}", "fields[3]: a string has no unit; drop the unit"),
-        ("{name: side, type: string, title: S, max_length: 2, values: [left]}", "fields.side.values: 'left' is longer"),
+        (
+            "{name: side, type: string, title: S, max_length: 2, values: [left]}",
+            "fields[3]: the value 'left' is longer",
+        ),
         ("{name: side, type: string, title: It's a side}", "fields[3].title: \"It's a side\" can't be used here"),
     ],
 )
@@ -59,7 +62,7 @@ def test_included_fields_come_first(tmp_path: Path) -> None:
 
 def test_missing_include_is_told_with_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "knee.yaml").write_text(DATATYPE_YAML.replace("fields:", "include: [gone.yaml]\nfields:"), "utf-8")
-    with pytest.raises(SpecError, match=r"gone\.yaml: can't be read: No such file or directory; check the path"):
+    with pytest.raises(SpecError, match=r"knee\.yaml:9: include\[0\]: there is no file gone\.yaml; check the path"):
         load_datatype(tmp_path / "knee.yaml")
 
 
