@@ -108,15 +108,32 @@ describe("what is on its way", () => {
     expect(await loadArriving(new Peer().client, "BTS")).toBeNull();
   });
 
-  it("finds the newest run of an object, with the last message", async () => {
-    const run = (id: number, value: string, status: string, message: string): object => ({ id, status, inputs: [{ name: "session", value }], history: [{ message: "" }, { message }] });
+  const key = { project: "BTS", objectId: "E1", wrapperName: "segment" };
+  const workflow = (workflow_id: string, status: string, more: Record<string, string> = {}): Record<string, string> => ({ workflow_id, id: "E1", pipeline_name: "segment", status, ...more });
+
+  it("is the newest workflow of the wrapper on the object", async () => {
+    const rows = tableOf(workflow("3", "Running", { percentageComplete: "40" }), workflow("12", "Complete", { percentageComplete: "100" }), workflow("99", "Failed", { pipeline_name: "other" }), workflow("98", "Failed", { id: "E2" }));
+    const peer = new Peer().on("GET /data/services/workflows", rows);
+    expect(await latestRun(peer.client, key)).toEqual({ state: "complete", status: "Complete", reason: "", progressPct: 100 });
+    expect(peer.calls).toHaveLength(1);
+  });
+
+  it("says why a run failed, in the words of its container", async () => {
+    const peer = new Peer()
+      .on("GET /data/services/workflows", tableOf(workflow("5", "Failed (Rejected)")))
+      .on("GET /xapi/projects/BTS/containers", [{ id: 1, "workflow-id": "4", reason: "old" }, { id: 2, "workflow-id": "5", status: "Failed", history: [{ message: "" }, { message: "no weights" }] }]);
+    expect(await latestRun(peer.client, key)).toMatchObject({ state: "failed", reason: "no weights" });
+  });
+
+  it("is looked for among containers where there are no workflows", async () => {
+    const container = (id: number, value: string, status: string): object => ({ id, status, inputs: [{ name: "session", value }] });
     const peer = new Peer().on("GET /xapi/projects/BTS/containers", [
-      run(1, "/archive/experiments/E1", "Complete", "old"),
-      run(3, "/archive/experiments/E1", "Failed (Rejected)", "no weights"),
-      run(4, "/archive/experiments/E11", "Running", ""),
+      container(1, "/archive/experiments/E1", "Complete"),
+      container(3, "/archive/experiments/E1", "Running"),
+      container(4, "/archive/experiments/E11", "Failed"),
     ]);
-    expect(await latestRun(peer.client, "BTS", "E1")).toEqual({ state: "failed", status: "Failed (Rejected)", reason: "no weights" });
-    expect(await latestRun(peer.client, "BTS", "E2")).toBeNull();
+    expect(await latestRun(peer.client, key)).toMatchObject({ state: "running", status: "Running" });
+    expect(await latestRun(peer.client, { ...key, objectId: "E2" })).toBeNull();
   });
 
   it.each([["Complete", "complete"], ["Failed (Upload)", "failed"], ["Killed", "failed"], ["Finalizing", "running"], ["_Queued", "running"], ["die", "running"]])(

@@ -5,6 +5,7 @@ import { el } from "../ui/dom";
 import { PATIENT, poll } from "../ui/poll";
 import { runPage, showMessage } from "../ui/trouble";
 import { XnatClient } from "../xnat/client";
+import type { Run } from "../xnat/processing";
 import { loadManifest } from "../xnat/studies";
 import { forgetRequest, takeRequest } from "./memory";
 import { keyProblem, resolve, type Resolution, type Request } from "./resolve";
@@ -63,10 +64,15 @@ async function openWhenProcessed(found: Found): Promise<void> {
   const target = reviewUrl(study.project, exam.id);
   const manifest = await loadManifest(xnat, study.project);
   const skip = el("a", { href: target, class: "button" }, "Open the images now");
-  const slow = setTimeout(() => {
-    showMessage("The exam is being processed", "It has arrived; the model is at work. The review opens by itself when there is a result.", waiting(), skip);
-  }, 800);
-  const outcome = await waitForResult(xnat, manifest, exam.id, new Set(), signal);
+  let words = "It has arrived; the model is at work.";
+  const tell = (): void => showMessage("The exam is being processed", `${words} The review opens by itself when there is a result.`, waiting(), skip);
+  const slow = setTimeout(tell, 800);
+  const onRun = (run: Run): void => {
+    if (run.state !== "running") return;
+    words = run.progressPct === null ? `It has arrived; XNAT says: ${run.status}.` : `It has arrived; the model is at work, ${run.progressPct} % done.`;
+    tell();
+  };
+  const outcome = await waitForResult(xnat, { manifest, examId: exam.id, known: new Set(), onRun }, signal);
   clearTimeout(slow);
   if (outcome.kind === "arrived") {
     forgetRequest();

@@ -209,7 +209,7 @@ export class ReviewPage {
     const waiting = new AbortController();
     this.#waiting = waiting;
     try {
-      const outcome = await waitForResult(this.xnat, this.data.manifest, this.data.exam.id, this.#known, waiting.signal);
+      const outcome = await waitForResult(this.xnat, { manifest: this.data.manifest, examId: this.data.exam.id, known: this.#known }, waiting.signal);
       if (waiting.signal.aborted) return null;
       if (outcome.kind === "arrived") {
         this.data = await reloadResults(this.xnat, this.data);

@@ -16,9 +16,12 @@ export async function loadForm(xnat: XnatClient, manifest: Manifest, resultId: s
     visitId: "null",
     subtype: "null",
   });
-  const form = readForm(merged, manifest.formUuid);
-  if (form.questions.length > 0) return form;
-  return formOfList(await xnat.optionalJson("/xapi/customforms", { projectId: manifest.project }), manifest.formUuid);
+  const own = readForm(merged, manifest.formUuid);
+  const form =
+    own.questions.length > 0
+      ? own
+      : formOfList(await xnat.optionalJson("/xapi/customforms", { projectId: manifest.project }), manifest.formUuid);
+  return form === null ? null : { ...form, version: manifest.formVersion ?? form.version };
 }
 
 /** The list of forms holds each form's JSON as a text. */

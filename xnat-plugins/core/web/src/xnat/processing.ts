@@ -11,12 +11,24 @@ export interface Arriving {
 
 export type RunState = "running" | "complete" | "failed";
 
-/** The latest run of a container on an object. */
+/** The latest run of a wrapper on an object. */
 export interface Run {
   readonly state: RunState;
   /** XNAT's own word. */
   readonly status: string;
+  /** Why it failed; empty where that is not told. */
   readonly reason: string;
+  /** In percent; `null` where the run does not tell. */
+  readonly progressPct: number | null;
+}
+
+/** What was started on what. */
+export interface RunKey {
+  readonly project: string;
+  /** Accession id of a session or a collection. */
+  readonly objectId: string;
+  /** Name of the wrapper; empty for any. */
+  readonly wrapperName: string;
 }
 
 /** Exams of a project that are not archived yet; `null` if the reader may not see the prearchive. */
@@ -26,18 +38,30 @@ export async function loadArriving(xnat: XnatClient, project: string): Promise<A
   return tableRows(answer).map((row) => ({ studyInstanceUid: row.text("tag"), status: row.text("status") }));
 }
 
-/** The newest run that has `objectId` (of a session or a collection) among its inputs; `null` if none can be seen. */
-export async function latestRun(xnat: XnatClient, project: string, objectId: string): Promise<Run | null> {
-  const answer = await xnat.optionalJson(path("xapi", "projects", project, "containers"));
-  const runs = asArray(answer)
-    .filter(isObject)
-    .filter((run) => asArray(run["inputs"]).some((input) => endsWithId(new Row(input).text("value"), objectId)))
-    .map((run) => ({ order: new Row(run).number("id") ?? 0, run }))
-    .sort((a, b) => b.order - a.order);
-  const last = runs[0]?.run;
-  if (last === undefined) return null;
-  const status = new Row(last).text("status");
-  return { state: stateOf(status), status, reason: reasonOf(last) };
+/**
+ * The newest run; `null` if none can be seen.
+ *
+ * Workflows are asked first: members may read them, and XNAT picks out the object's own. Containers show their inputs
+ * only to whoever launched them or owns the project.
+ */
+export async function latestRun(xnat: XnatClient, key: RunKey): Promise<Run | null> {
+  const answer = await xnat.optionalJson("/data/services/workflows", {
+    project: key.project,
+    experiment: key.objectId,
+    format: "json",
+  });
+  const number = (row: Row): number => row.number("workflow_id", "wrk_workflowData_id") ?? 0;
+  const newest = tableRows(answer)
+    .filter((row) => row.text("id", "experiment") === key.objectId)
+    .filter((row) => key.wrapperName === "" || row.text("pipeline_name") === key.wrapperName)
+    .sort((a, b) => number(b) - number(a))[0];
+  if (newest === undefined) return ofContainers(await loadContainers(xnat, key.project), (run) => hasInput(run, key.objectId));
+  const status = newest.text("status");
+  const run: Run = { state: stateOf(status), status, reason: "", progressPct: newest.number("percentageComplete") };
+  if (run.state !== "failed") return run;
+  const workflow = String(number(newest));
+  const told = ofContainers(await loadContainers(xnat, key.project), (each) => new Row(each).text("workflow-id") === workflow);
+  return { ...run, reason: told?.reason ?? "" };
 }
 
 /** A run has ended if its status begins with `Complete`, `Failed` or `Killed` (XNAT adds words to them). */
@@ -46,12 +70,25 @@ export function stateOf(status: string): RunState {
   return /^(failed|killed)/i.test(status) ? "failed" : "running";
 }
 
-function reasonOf(run: Record<string, unknown>): string {
-  const messages = asArray(run["history"]).map((entry) => new Row(entry).text("message"));
-  return messages.filter((message) => message !== "").at(-1) ?? "";
+type Container = Record<string, unknown>;
+
+async function loadContainers(xnat: XnatClient, project: string): Promise<Container[]> {
+  return asArray(await xnat.optionalJson(path("xapi", "projects", project, "containers"))).filter(isObject);
+}
+
+function ofContainers(containers: readonly Container[], wanted: (container: Container) => boolean): Run | null {
+  const id = (container: Container): number => new Row(container).number("id") ?? 0;
+  const last = containers.filter(wanted).sort((a, b) => id(b) - id(a))[0];
+  if (last === undefined) return null;
+  const status = new Row(last).text("status");
+  const messages = asArray(last["history"]).map((entry) => new Row(entry).text("message"));
+  const reason = new Row(last).text("reason") || (messages.filter((message) => message !== "").at(-1) ?? "");
+  return { state: stateOf(status), status, reason, progressPct: null };
 }
 
 /** Inputs name objects by URI (`/archive/experiments/<id>`) or bare id. */
-function endsWithId(value: string, id: string): boolean {
-  return value === id || value.endsWith(`/${id}`);
+function hasInput(container: Container, objectId: string): boolean {
+  return asArray(container["inputs"])
+    .map((input) => new Row(input).text("value"))
+    .some((value) => value === objectId || value.endsWith(`/${objectId}`));
 }

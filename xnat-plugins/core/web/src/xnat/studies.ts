@@ -23,6 +23,11 @@ export interface Manifest {
   /** Datatype of the results, e.g. `braintumor:resultData`. */
   readonly resultType: string;
   readonly formUuid: string;
+  /** `null` where the form does not count its versions. */
+  readonly formVersion: number | null;
+  /** Wrappers of the model and of the command that measures a correction: names of their workflows. */
+  readonly wrapperName: string;
+  readonly recomputeWrapperName: string;
   /** Field of the result that is followed over time. */
   readonly measure: string;
   readonly baseline: BaselineKind;
@@ -64,6 +69,9 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     project,
     resultType: row.text("result_type"),
     formUuid: row.text("form_uuid"),
+    formVersion: row.number("form_version"),
+    wrapperName: row.text("wrapper_name"),
+    recomputeWrapperName: row.text("recompute_wrapper_name"),
     measure: progression.text("measure") || "lesion_volume_ml",
     baseline: oneOf(progression.text("baseline"), ["first", "lowest", "previous"], "first"),
     increasePct: increase !== null && increase > 0 ? increase : DEFAULT_INCREASE_PCT,
