@@ -93,7 +93,7 @@ class FeedbackForm:
     document: Mapping[str, Any]
 
     @property
-    def version(self) -> str:
+    def digest(self) -> str:
         """Twelve hexadecimal digits that change with the form's content."""
         text = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -211,7 +211,8 @@ class StoredStudy(StudyManifest):
 
     result_type: Annotated[str, Form(r"[A-Za-z][A-Za-z0-9]*:[A-Za-z][A-Za-z0-9]*", "write prefix:type")]
     form_uuid: str | None = None
-    form_version: str | None = None
+    form_version: Whole | None = Field(None, ge=1, description="Counts the changes of the form's content.")
+    form_digest: str | None = None
     command_name: str = ""
     command_version: str = ""
     wrapper_name: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import defusedxml.ElementTree
@@ -80,7 +80,7 @@ def receiver_document(bundle: StudyBundle) -> dict[str, Any]:
     }
 
 
-def stored_study(bundle: StudyBundle, *, form: str | None) -> dict[str, Any]:
+def stored_study(bundle: StudyBundle, *, form: str | None, previous: Mapping[str, Any]) -> dict[str, Any]:
     """Write the manifest as a server keeps it: what `overread.study.manifest.StoredStudy` reads.
 
     Parameters
@@ -89,6 +89,8 @@ def stored_study(bundle: StudyBundle, *, form: str | None) -> dict[str, Any]:
         The study.
     form
         UUID that the server gave to the feedback form.
+    previous
+        What the server keeps now; the form's version is counted on from it.
     """
     manifest, model, recompute = bundle.manifest, bundle.model, bundle.recompute
     return {
@@ -96,7 +98,7 @@ def stored_study(bundle: StudyBundle, *, form: str | None) -> dict[str, Any]:
         "viewer_series": list(manifest.shown_series),
         "result_type": bundle.datatype.xsi_type,
         "form_uuid": form,
-        "form_version": bundle.form.version if bundle.form else None,
+        **_form_version(bundle, previous),
         "command_name": model.command.name,
         "command_version": model.command.version,
         "wrapper_name": model.wrapper.name,
@@ -104,6 +106,16 @@ def stored_study(bundle: StudyBundle, *, form: str | None) -> dict[str, Any]:
         "recompute_command_version": recompute.command.version if recompute else "",
         "recompute_wrapper_name": recompute.wrapper.name if recompute else "",
     }
+
+
+def _form_version(bundle: StudyBundle, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the contents of the form: an answer must say which questions it answers."""
+    if bundle.form is None:
+        return {"form_version": None, "form_digest": None}
+    digest, last = bundle.form.digest, previous.get("form_version")
+    count = last if isinstance(last, int) else 0
+    same = previous.get("form_digest") == digest and count > 0
+    return {"form_version": count if same else count + 1, "form_digest": digest}
 
 
 def _datatype(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
@@ -173,8 +185,8 @@ def _study_config(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     if bundle.form and form is None:
         yield Step(name, "wait", "for the form's id")
         return
-    want = stored_study(bundle, form=form)
     have = _json_object(state.study_config)
+    want = stored_study(bundle, form=form, previous=have)
     if have == want:
         yield Step(name, "unchanged")
         return

@@ -63,13 +63,13 @@ def test_defaults_of_the_form_builder_are_let_through() -> None:
     assert complaints(text) == []
 
 
-def test_version_follows_the_content_not_the_layout() -> None:
+def test_digest_follows_the_content_not_the_layout() -> None:
     plain, spread = read_form(json.dumps(FORM), source="f"), read_form(json.dumps(FORM, indent=4), source="f")
     other = read_form(json.dumps({**FORM, "title": "Other"}), source="f")
     assert isinstance(plain, FeedbackForm)
     assert isinstance(spread, FeedbackForm)
     assert isinstance(other, FeedbackForm)
-    assert plain.version == spread.version != other.version
+    assert plain.digest == spread.digest != other.digest
 
 
 def test_shipped_form_asks_what_the_study_wants_to_know() -> None:

@@ -175,6 +175,9 @@ def test_form_keeps_its_id_when_its_questions_change(manifest: Path, peer: Peer)
     before = [form["formUUID"] for form in peer.forms.values()]
     edit(manifest.parent / "knee-form.json", "Usable?", "Is it usable?")
     run(load_bundle(manifest), peer)
+    run(load_bundle(manifest), peer)
+    stored = json.loads(peer.texts["/data/projects/KNEE/config/overread/study"])
+    assert stored["form_version"] == 2
     assert [form["formUUID"] for form in peer.forms.values()] == before
 
 
