@@ -22,6 +22,7 @@ from overread.errors import ArchiveError, Conflict, Denied, NotFound, OverreadEr
 
 _ANY_STATUS = range(100, 600)
 _REFUSED, _MISSING, _CONFLICT, _BUSY = (401, 403), 404, 409, (502, 503, 504)
+_PAGE = ("<!doctype html", "<html")
 _MAX_SHOWN = 300
 
 
@@ -137,15 +138,10 @@ class XnatArchive:
         verb = {"GET": self._session.get, "PUT": self._session.put, "POST": self._session.post}[method]
         try:
             response = verb(path, accepted_status=_ANY_STATUS, **body)
-        except xnat.exceptions.XNATResponseError as error:
-            # xnatpy refuses pages of HTML whatever their status: XNAT's errors below /data are such pages.
-            response = error.response
-            if response is None or response.ok:
-                raise ArchiveError(
-                    f"{method} {path}: a web page came back instead of data; is that the server's address?"
-                ) from None
         except (requests.RequestException, xnat.exceptions.XNATError) as error:
             raise Unavailable(f"{method} {path}: the connection broke ({type(error).__name__}); try again") from None
+        if response.ok and response.text.lstrip().lower().startswith(_PAGE):
+            raise ArchiveError(f"{method} {path}: a web page came back instead of data; is that the server's address?")
         return Answer(response.status_code, response.text)
 
     def _expect_success(self, answer: Answer, what: str) -> None:
@@ -195,6 +191,8 @@ def open_archive(server: str, *, user: str, password: str) -> Iterator[XnatArchi
         raise ArchiveError(
             f"{server} does not answer as XNAT does ({_shortly(str(error))}); check the address"
         ) from None
+    # XNAT's errors below /data are pages of HTML, which xnatpy would refuse to hand out.
+    session.skip_response_content_check = True
     with session:
         yield XnatArchive(session, user=user)
 
