@@ -47,8 +47,8 @@ def who(call: Call) -> Response:
 
 
 ROUTES = [
-    Route("PUT POST", "/data/services/auth", log_in, Access.PUBLIC),
-    Route("GET POST", "/data/JSESSION", session, Access.USER),
-    Route("DELETE", "/data/JSESSION", log_out, Access.USER),
+    Route("PUT POST", "/data/services/auth", log_in, Access.PUBLIC, writes=False),
+    Route("GET POST", "/data/JSESSION", session, Access.USER, writes=False),
+    Route("DELETE", "/data/JSESSION", log_out, Access.USER, writes=False),
     Route("GET", "/data/auth", who, Access.USER),
 ]
