@@ -6,6 +6,7 @@ once (``BEGIN IMMEDIATE``), so that no transaction that began by reading fails l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,6 +47,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
+        # SQLite lets writers that wait sleep and try again, up to 0.1 s each time, and some wait for ever. Threads of
+        # one process rather queue here.
+        self._writing = threading.RLock()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -61,7 +65,7 @@ class Database:
         """
         with Session(self.engine.execution_options(overread_writes=True), expire_on_commit=False) as session:
             try:
-                with session.begin():
+                with self._writing, session.begin():
                     yield session
             except BaseException:
                 for action in reversed(session.info.pop("undo", [])):

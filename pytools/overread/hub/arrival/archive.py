@@ -58,7 +58,8 @@ def archive_session(db: Session, hub: Hub, session: PrearchiveSession, request: 
     Returns
     -------
     Experiment
-        The session in the archive. It has fired SessionEvent CREATED, or MERGED if it was there before.
+        The session in the archive. It has fired SessionEvent CREATED, or MERGED if it was there before and something
+        was added to it.
 
     Raises
     ------
@@ -85,12 +86,12 @@ def archive_session(db: Session, hub: Hub, session: PrearchiveSession, request: 
             raise conflict("Session already exists, retry with overwrite enabled")
         _check_mergeable(db, hub, target, session, subject=subject)
     filing = Filing(db, hub, target, user=request.user)
-    for one in series:
-        filing.file(one)
+    added = sum(filing.file(one) for one in series)
     session.status, session.session_id, session.reason = prearchive.ARCHIVED, target.id, request.reason
     prearchive.remove_folder_later(db, hub, session)
     db.flush()
-    announce(db, hub, target, status, user=request.user)
+    if added or status == "CREATED":
+        announce(db, hub, target, status, user=request.user)
     return target
 
 

@@ -25,12 +25,23 @@ _MAX_LABEL: Final = 64
 
 @dataclass(frozen=True)
 class Hints:
-    """What the sender of an import says itself; it comes before everything else."""
+    """What the sender of an import says itself; it comes before everything else.
+
+    Parameters
+    ----------
+    project, subject, session
+        Where the objects belong; "" leaves it to the objects.
+    auto_archive
+        Whether to archive without being asked; None leaves it to the project.
+    projects
+        The projects that the sender may write to: no other takes an object. None: all.
+    """
 
     project: str = ""
     subject: str = ""
     session: str = ""
     auto_archive: bool | None = None
+    projects: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
     if auto is None and "aa" in tokens:
         auto = tokens["aa"].lower() == "true"
     return Assignment(
-        project=next((found for name in projects if name and (found := find_project(db, name))), UNASSIGNED),
+        project=next((found for name in projects if (found := _usable(db, name, hints.projects))), UNASSIGNED),
         subject=next((label for value in subjects if (label := _label(value))), ""),
         session=next((label for value in sessions if (label := _label(value))), _DEFAULT_SESSION),
         auto_archive=auto,
@@ -123,6 +134,11 @@ def find_project(db: Session, name: str) -> str:
         return "" if project.deleted else project.id
     rows = db.execute(select(Project.id, Project.aliases).where(Project.deleted.is_(False)))
     return next((row.id for row in rows if name in (row.aliases or ())), "")
+
+
+def _usable(db: Session, name: str, allowed: frozenset[str] | None) -> str:
+    found = find_project(db, name) if name else ""
+    return found if allowed is None or found in allowed else ""
 
 
 def _tokens(dataset: Dataset) -> dict[str, str]:

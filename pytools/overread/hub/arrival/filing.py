@@ -97,9 +97,24 @@ class Filing:
         )
         self._known = {row.sop_instance_uid: row.digest for row in rows}
 
-    def file(self, series: ArrivedSeries) -> Scan:
-        """Give each object of a series its place in the scan of that series, which is made if need be."""
-        scan = self._scan(series)
+    def file(self, series: ArrivedSeries) -> int:
+        """Give each object of a series its place in the scan of that series, which is made if need be.
+
+        Returns
+        -------
+        int
+            How many objects the session did not have before.
+        """
+        new = [item for item in series.objects if item.sop_instance_uid not in self._known]
+        for item in series.objects:
+            if item.sop_instance_uid in self._known:
+                self._leave_out(item)
+        if new:
+            self._place_all(series, new)
+        return len(new)
+
+    def _place_all(self, series: ArrivedSeries, objects: Sequence[ReceivedObject]) -> None:
+        scan = self._scan(series, objects)
         resource = ensure_resource(
             self._db,
             self._hub,
@@ -112,19 +127,15 @@ class Filing:
         folder = resource_folder(self._db, self._hub, resource)
         make_folder(folder)
         taken = set(self._db.scalars(select(ResourceFile.path).where(ResourceFile.resource_pk == resource.pk)))
-        for item in series.objects:
-            if item.sop_instance_uid in self._known:
-                self._leave_out(item)
-                continue
+        for item in objects:
             name = f"{file_stem(item.sop_instance_uid)}.dcm"
             if name in taken:  # a file of another kind has the name
                 name = f"{file_stem(item.sop_instance_uid)}-{item.pk}.dcm"
             self._place(item, resource, folder / name)
         sync_folder(folder)
-        return scan
 
-    def _scan(self, series: ArrivedSeries) -> Scan:
-        frames = sum(_whole(item.header.get("NumberOfFrames")) or 1 for item in series.objects)
+    def _scan(self, series: ArrivedSeries, objects: Sequence[ReceivedObject]) -> Scan:
+        frames = sum(_whole(item.header.get("NumberOfFrames")) or 1 for item in objects)
         scan = self._db.scalar(select(Scan).where(Scan.session_id == self._target.id, Scan.uid == series.uid))
         if scan is not None:
             fields: dict[str, object] = {"frames": (_whole(scan.fields.get("frames")) or 0) + frames}

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import pydicom
 from pydicom.charset import convert_encodings, default_encoding
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
@@ -46,6 +47,7 @@ SUMMARY_KEYWORDS: Final = (
 )  # fmt: skip
 """What the ledger keeps of every object: attributes that arrival rules look at. None tells who the patient is."""
 
+_SUMMARY_TAGS: Final = {keyword: tag for keyword in SUMMARY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None}
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -180,13 +182,19 @@ def file_meta_bytes(*, sop_class_uid: str, sop_instance_uid: str, transfer_synta
 
 def summary(dataset: Dataset) -> dict[str, Any]:
     """Return the attributes of `SUMMARY_KEYWORDS` that have a value, as JSON can hold them."""
-    return {keyword: value for keyword in SUMMARY_KEYWORDS if (value := json_value(dataset, keyword)) is not None}
+    values = ((keyword, _json_value(dataset, tag)) for keyword, tag in _SUMMARY_TAGS.items() if tag in dataset)
+    return {keyword: value for keyword, value in values if value is not None}
 
 
 def json_value(dataset: Dataset, keyword: str) -> Any:
     """Return an attribute as text, number or list of these; None if it is absent, empty or unreadable."""
+    tag = tag_for_keyword(keyword)
+    return None if tag is None or tag not in dataset else _json_value(dataset, tag)
+
+
+def _json_value(dataset: Dataset, tag: int) -> Any:
     try:
-        value = dataset.get(keyword)
+        value = dataset[tag].value
         if isinstance(value, MultiValue | list | tuple):
             return [_plain(item) for item in value] or None
         return None if value is None or value == "" else _plain(value)

@@ -41,6 +41,7 @@ def open_session(db: Session, assignment: Assignment, study_instance_uid: str) -
         .where(
             PrearchiveSession.study_instance_uid == study_instance_uid,
             PrearchiveSession.project == assignment.project,
+            PrearchiveSession.name == assignment.session,
             PrearchiveSession.status.not_in(GONE),
         )
         .order_by(PrearchiveSession.pk)

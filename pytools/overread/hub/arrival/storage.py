@@ -27,12 +27,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival import prearchive
-from overread.hub.arrival.assignment import Assignment
+from overread.hub.arrival.assignment import Assignment, Hints, Rules, assign
 from overread.hub.arrival.objects import Header, file_stem, read_file_meta, summary, text
 from overread.hub.database import undo
 from overread.hub.items.files import digest_of, file_path
 from overread.hub.layout import clean_label, sync_folder
-from overread.hub.models import Experiment, Instance, PrearchiveSession, ReceivedObject, Resource, ResourceFile
+from overread.hub.models import Experiment, Instance, PrearchiveSession, ReceivedObject, ResourceFile
 from overread.hub.models.base import utc_now
 
 if TYPE_CHECKING:
@@ -100,11 +100,24 @@ class Receipt:
     fate
         What became of it.
     prearchive_pk
-        Session in the prearchive that it was stored in; None unless it was stored.
+        Session of the prearchive in which it, or the one that was there before, lies.
+    session_id
+        Session of the archive that has it already.
     """
 
     fate: Fate
     prearchive_pk: int | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The object of the same UID that came before."""
+
+    digest: str
+    path: Path
+    prearchive_pk: int | None = None
+    session_id: str | None = None
 
 
 def has_room(hub: Hub, size: int) -> bool:
@@ -137,20 +150,22 @@ def spool_copy(hub: Hub, source: Path) -> Spooled:
         return spool(hub, iter(lambda: stream.read(_CHUNK), b""))
 
 
-def store(hub: Hub, incoming: Incoming, assignment: Assignment) -> Receipt:
+def store(hub: Hub, incoming: Incoming, *, rules: Rules | None = None, hints: Hints | None = None) -> Receipt:
     """Keep an object, in a transaction of its own. When this returns, it is safe.
 
     Parameters
     ----------
     incoming
         The object; its spooled file is gone afterwards, unless this raises.
-    assignment
-        Where it belongs.
+    rules, hints
+        By which it is assigned to project, subject and session (`overread.hub.arrival.assignment.assign`).
     """
+    header = incoming.header
     with hub.database.write() as db:
-        receipt = _settle(db, hub, incoming, assignment.project)
+        assignment = assign(db, header.dataset, rules=rules, hints=hints)
+        receipt = _settle(db, hub, incoming, assignment)
         if receipt is None:
-            session = prearchive.open_session(db, assignment, incoming.header.study_instance_uid)
+            session = prearchive.open_session(db, assignment, header.study_instance_uid)
             _place(db, hub, session, incoming)
             receipt = Receipt(Fate.STORED, session.pk)
     if receipt.fate is Fate.DUPLICATE:
@@ -164,48 +179,55 @@ def refuse(hub: Hub, spooled: Spooled, *, reason: str, source: str, header: Head
         _set_aside(db, hub, _line(source, spooled, header), spooled, reason=reason)
 
 
-def _settle(db: Session, hub: Hub, incoming: Incoming, project: str) -> Receipt | None:
-    """Settle what becomes of an object whose UID the project knows; None if it does not."""
+def _settle(db: Session, hub: Hub, incoming: Incoming, assignment: Assignment) -> Receipt | None:
+    """Settle what becomes of an object that its session has already; None if it has not."""
     spooled, header = incoming.spooled, incoming.header
-    known = _known_file(db, hub, project, header)
+    known = _waiting(db, hub, assignment, header) or _archived(db, hub, assignment, header)
     if known is None:
         return None
-    digest, path = known
-    if digest == spooled.digest or _same_dataset(path, spooled.path):
-        line = _line(incoming.source, spooled, header)
+    line = _line(incoming.source, spooled, header)
+    if known.digest == spooled.digest or _same_dataset(known.path, spooled.path):
         line.state, line.reason = "duplicate", "the same object came before"
         db.add(line)
-        return Receipt(Fate.DUPLICATE)
+        return Receipt(Fate.DUPLICATE, known.prearchive_pk, known.session_id)
     reason = "another object with this SOP Instance UID came before; that one is kept in use"
-    _set_aside(db, hub, _line(incoming.source, spooled, header), spooled, reason=reason)
-    return Receipt(Fate.SET_ASIDE)
+    _set_aside(db, hub, line, spooled, reason=reason)
+    return Receipt(Fate.SET_ASIDE, known.prearchive_pk, known.session_id)
 
 
-def _known_file(db: Session, hub: Hub, project: str, header: Header) -> tuple[str, Path] | None:
-    """Return digest and path of the object of this UID that the project has, in its prearchive or its archive."""
-    waiting = db.execute(
-        select(ReceivedObject.digest, ReceivedObject.path)
+def _waiting(db: Session, hub: Hub, assignment: Assignment, header: Header) -> _Known | None:
+    """Find an object in the prearchive."""
+    found = db.execute(
+        select(ReceivedObject.digest, ReceivedObject.path, ReceivedObject.prearchive_pk)
         .join(PrearchiveSession, PrearchiveSession.pk == ReceivedObject.prearchive_pk)
         .where(
             ReceivedObject.sop_instance_uid == header.sop_instance_uid,
             ReceivedObject.state == "received",
-            PrearchiveSession.project == project,
+            PrearchiveSession.project == assignment.project,
+            PrearchiveSession.name == assignment.session,
         )
         .limit(1)
     ).first()
-    if waiting is not None:
-        return waiting.digest, hub.layout.home / waiting.path
-    archived = db.execute(
-        select(ResourceFile, Resource)
+    return None if found is None else _Known(found.digest, hub.layout.home / found.path, found.prearchive_pk)
+
+
+def _archived(db: Session, hub: Hub, assignment: Assignment, header: Header) -> _Known | None:
+    """Find an object in the archive."""
+    found = db.execute(
+        select(ResourceFile, Instance.session_id)
         .join(Instance, Instance.file_pk == ResourceFile.pk)
-        .join(Resource, Resource.pk == ResourceFile.resource_pk)
         .join(Experiment, Experiment.id == Instance.session_id)
-        .where(Instance.sop_instance_uid == header.sop_instance_uid, Experiment.project == project)
+        .where(
+            Instance.sop_instance_uid == header.sop_instance_uid,
+            Experiment.project == assignment.project,
+            Experiment.label == assignment.session,
+        )
         .limit(1)
     ).first()
-    if archived is None:
+    if found is None:
         return None
-    return archived[0].digest, file_path(db, hub, archived[0])
+    file, session_id = found
+    return _Known(file.digest, file_path(db, hub, file), session_id=session_id)
 
 
 def _same_dataset(left: Path, right: Path) -> bool:

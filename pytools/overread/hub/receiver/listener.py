@@ -70,15 +70,16 @@ class Listener:
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._ae.add_supported_context(_VERIFICATION)
+        answers = handlers.Handlers(hub, port)
         self._server = ThreadedAssociationServer(
             self._ae,
             (hub.config.host, port),
             _NO_TITLE,
             self._ae.supported_contexts,
             evt_handlers=[
-                (evt.EVT_REQUESTED, handlers.on_requested, [hub]),
+                (evt.EVT_REQUESTED, answers.on_requested),
                 (evt.EVT_C_ECHO, handlers.on_echo),
-                (evt.EVT_C_STORE, handlers.on_store, [hub]),
+                (evt.EVT_C_STORE, answers.on_store),
             ],
             request_handler=_RequestHandler,
         )
