@@ -14,6 +14,8 @@ import torch
 import yaml
 from monai.networks.nets import UNet
 
+torch.set_num_threads(1)  # small volumes: threads would only wait for each other
+
 ARGUMENTS: dict[str, Any] = {
     "spatial_dims": 3,
     "in_channels": 1,

@@ -57,7 +57,7 @@ def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption
     picture.paste(Image.fromarray(pixels), ((picture.width - size[0]) // 2, 0))
     _annotate(picture, geometry, k, caption=caption, note=note)
     buffer = BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    picture.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

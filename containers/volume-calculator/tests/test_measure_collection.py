@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from helpers.containers import Run, main_of, run_main
+from helpers.exam_files import write_session
+from helpers.threshold_model import write_model
+from helpers.viewer_seg import binary, frames_of, labelmap
+from overread.dicom.geometry import geometry_of
+from overread.dicom.normalise import empty_seg, normalise_viewer_seg
+from overread.dicom.seg import SegmentInfo, decode_seg, write_seg
+from overread.dicom.volumes import union_volume_ml
+from overread.synthetic.phantoms import make_case, make_mr_series
+
+SHAPE, SPACING = (24, 40, 36), (2.0, 1.0, 1.25)
+VOXEL_ML = 2.0 * 1.0 * 1.25 / 1000
+CASE = make_case(SHAPE, SPACING)
+SAVED_AT = datetime.datetime(2026, 5, 4, 10, 11, 12, tzinfo=datetime.UTC)
+BT = "{http://overread/xnat/braintumor}"
+LABEL = "jdoe-SEG_20260504_101112_ab12"
+
+
+@pytest.fixture(scope="module")
+def image() -> ModuleType:
+    return main_of("volume-calculator")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A session with the result of a model's run, as XNAT keeps it, and the result's label."""
+    root = tmp_path_factory.mktemp("template")
+    session = write_session(root / "session", CASE.datasets)
+    segmentation = main_of("brain-tumor-segmentation")
+    segmentation.MODEL = write_model(root / "model", inference__window=[48, 48, 48])
+    done = run_main(segmentation.segment_exam, session, root / "out")
+    label = str(ET.parse(done.output / "assessor.xml").getroot().get("label"))
+    for resource, name in (("RESULT", "result.json"), ("SEG", "seg.dcm")):
+        folder = session / "ASSESSORS" / label / resource
+        folder.mkdir(parents=True)
+        shutil.copy(done.output / name, folder)
+    return session, label
+
+
+@pytest.fixture
+def session(template, tmp_path) -> Path:
+    return Path(shutil.copytree(template[0], tmp_path / "session"))
+
+
+@pytest.fixture
+def original(template) -> Dataset:
+    return dcmread(template[0] / "ASSESSORS" / template[1] / "SEG" / "seg.dcm")
+
+
+@pytest.fixture
+def run(image, session, tmp_path):
+    def start(seg: Dataset | None, *, label: str = LABEL) -> Run:
+        collection = session / "ASSESSORS" / label
+        collection.mkdir(exist_ok=True)
+        if seg is not None:
+            (collection / "SEG").mkdir(exist_ok=True)
+            seg.save_as(collection / "SEG" / f"{label}.dcm", enforce_file_format=True)
+        return run_main(
+            image.measure_collection, collection, tmp_path / "out", session=session, OVERREAD_COLLECTION_LABEL=label
+        )
+
+    return start
+
+
+def saved(mask: np.ndarray, original: Dataset | None, *, reader: str = "jdoe") -> Dataset:
+    upload = labelmap(CASE.datasets, frames_of(mask), {1: "Lesion"})
+    return normalise_viewer_seg(
+        upload, original=original, source_images=CASE.datasets, reader=reader, content_datetime=SAVED_AT
+    )
+
+
+def edited_mask() -> np.ndarray:
+    mask = CASE.mask.copy()
+    mask[2, 3:9, 4:11] = True
+    return mask
+
+
+def fields(done: Run) -> dict[str, str]:
+    root = ET.parse(done.output / "assessor.xml").getroot()
+    return {"label": root.get("label", ""), **{str(c.tag).rpartition("}")[2]: c.text or "" for c in root}}
+
+
+def test_the_volume_is_exactly_that_of_the_stored_voxels(run, original):
+    seg = saved(edited_mask(), original)
+    done = run(seg)
+    assert (done.code, done.error) == (0, "")
+    assert done.files == {"result.json", "assessor.xml", "sr.dcm", "preview.png"}
+    assert done.measured("lesion_volume_ml") == int(edited_mask().sum()) * VOXEL_ML
+    assert done.measured("lesion_volume_ml") == union_volume_ml(seg)
+    assert float(fields(done)["lesion_volume_ml"]) == pytest.approx(union_volume_ml(seg), rel=1e-9)
+
+
+def test_the_result_names_reader_collection_and_what_was_corrected(run, original, template):
+    seg = saved(edited_mask(), original)
+    said = fields(run(seg))
+    assert said["origin"] == "edited"
+    assert said["reader"] == "jdoe"
+    assert said["original"] == template[1]
+    assert said["collection"] == LABEL
+    assert said["label"].startswith("BT-EDIT-")
+    assert said["seg_sop_instance_uid"] == seg.SOPInstanceUID
+    assert said["series_instance_uids"] == CASE.datasets[0].SeriesInstanceUID
+    assert (said["model_name"], said["model_version"]) == ("threshold", "1.2.3")
+    assert (said["date"], said["time"], said["imageSession_ID"]) == ("2024-01-15", "10:15:00", "XNAT_E00001")
+
+
+def test_the_report_is_the_readers(run, original):
+    done = run(saved(edited_mask(), original))
+    sr = hd.sr.Comprehensive3DSR.from_dataset(dcmread(done.output / "sr.dcm"))
+    (group,) = sr.content.get_volumetric_roi_measurement_groups()
+    (volume,) = group.get_measurements(name=hd.sr.CodedConcept("118565006", "SCT", "Volume"))
+    assert volume.value == pytest.approx(int(edited_mask().sum()) * VOXEL_ML)
+    assert done.result["outputs"]["sr"]["sop_instance_uid"] == sr.SOPInstanceUID
+
+
+def test_measured_twice_it_is_the_same_result(run, original, image, session, tmp_path):
+    seg = saved(edited_mask(), original)
+    first = fields(run(seg))
+    assert fields(run(seg))["label"] == first["label"]
+    assert fields(run(saved(edited_mask(), original)))["label"] != first["label"]
+
+
+def test_a_correction_of_a_correction_leads_to_the_model(run, original, template):
+    first = saved(edited_mask(), original)
+    run(first, label="jdoe-SEG_1")
+    second = saved(CASE.mask, first, reader="asmith")
+    said = fields(run(second, label="asmith-SEG_2"))
+    assert (said["original"], said["reader"]) == (template[1], "asmith")
+
+
+def test_overlapping_segments_count_once(run, original):
+    frames = [*frames_of(edited_mask(), 1), *frames_of(CASE.mask, 2)]
+    upload = labelmap(CASE.datasets, frames, {1: "Lesion", 2: "Lesion 2"})
+    seg = normalise_viewer_seg(
+        upload, original=original, source_images=CASE.datasets, reader="jdoe", content_datetime=SAVED_AT
+    )
+    assert run(seg).measured("lesion_volume_ml") == int(edited_mask().sum()) * VOXEL_ML
+
+
+def test_a_reader_who_finds_nothing_makes_a_result_of_zero(run, original, template):
+    done = run(empty_seg(original, CASE.datasets, reader="jdoe", content_datetime=SAVED_AT))
+    assert [m["value"] for m in done.result["measurements"]] == [0.0, 0, 0.0]
+    assert fields(done)["original"] == template[1]
+
+
+def test_an_unchanged_segmentation_that_a_reader_saved_is_measured(run, original):
+    mask = decode_seg(original).volume(1, geometry_of(CASE.datasets))
+    done = run(saved(mask, original))
+    assert done.result["status"] == "ok"
+    assert done.measured("lesion_volume_ml") == int(mask.sum()) * VOXEL_ML
+
+
+def test_drawn_from_nothing(run):
+    said = fields(run(saved(edited_mask(), None)))
+    assert "original" not in said
+    assert said["model_name"] == "volume-calculator"
+
+
+def test_a_models_own_segmentation_is_left_alone(run, original):
+    done = run(original, label="AI-123456789012")
+    assert (done.code, done.error) == (0, "")
+    assert done.files == {"result.json"}
+    assert done.result["status"] == "not-applicable"
+    assert "a model's own" in done.result["reason"]
+
+
+def test_a_collection_whose_file_is_still_to_come_is_left_alone(run):
+    done = run(None)
+    assert done.code == 0
+    assert done.files == {"result.json"}
+    assert "has not been stored yet" in done.result["reason"]
+
+
+def test_what_a_foreign_viewer_stored_is_measured_without_a_report(run):
+    frames = [(1, frame) for frame in frames_of(edited_mask())]
+    done = run(binary(CASE.datasets, frames, {1: "Tumour"}))
+    assert done.code == 0
+    assert "sr.dcm" not in done.files
+    assert done.measured("lesion_volume_ml") == int(edited_mask().sum()) * VOXEL_ML
+    assert done.result["warnings"] == ["The segmentation has no tracking UIDs, so there is no measurement report"]
+
+
+def test_images_of_another_session_are_missed_by_name(run):
+    other = make_mr_series(SHAPE, SPACING, patient_id="OTHER")
+    done = run(write_seg(other, {1: CASE.mask}, [SegmentInfo(number=1, label="Lesion")]))
+    assert done.code == 1
+    assert "is not in this session" in done.error
+    assert done.error.count("\n") == 1
+
+
+def test_two_segmentations_in_a_collection_are_refused(run, original, session):
+    run(saved(edited_mask(), original))
+    extra = saved(CASE.mask, original)
+    extra.save_as(session / "ASSESSORS" / LABEL / "SEG" / "second.dcm", enforce_file_format=True)
+    done = run(None)
+    assert done.code == 1
+    assert "holds 2 segmentations" in done.error
+
+
+def test_strange_files_among_the_results_do_no_harm(run, original, session, template):
+    strange = session / "ASSESSORS" / "A-STRANGE" / "RESULT"
+    strange.mkdir(parents=True)
+    (strange / "result.json").write_text(json.dumps({"outputs": {"seg": None}}))
+    (strange / "seg.dcm").write_bytes(b"\0" * 132)
+    assert fields(run(saved(edited_mask(), original)))["original"] == template[1]
