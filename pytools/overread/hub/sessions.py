@@ -131,6 +131,12 @@ class Sessions:
         with self._lock:
             self._sessions.pop(session_id or "", None)
 
+    def close_all(self, login: str) -> None:
+        """End all sessions of an account: its password changed, or it was disabled."""
+        with self._lock:
+            for session_id in [key for key, entry in self._sessions.items() if entry.login == login]:
+                del self._sessions[session_id]
+
     def csrf(self, session_id: str) -> str:
         """Return the session's CSRF token, "" for an unknown session."""
         with self._lock:

@@ -61,46 +61,46 @@ class Source:
     """
 
     def __init__(self, schemas: SchemaRegistry, root: str, model: type[Experiment | Scan | Subject]) -> None:
-        self._schemas, self.root, self.model = schemas, root, model
+        self.schemas, self.root, self.model = schemas, root, model
         self.session = aliased(Experiment, name="session")
         self.subject = aliased(Subject, name="subject_of")
 
     @property
     def kind(self) -> DataType:
         """The type of the rows."""
-        return self._schemas.known(self.root)
+        return self.schemas.known(self.root)
 
     def column(self, name: str) -> Column | None:
         """Return the column that `name` means, None if it means none."""
         special = self._special(name)
         if special is not None:
             return special
-        path = short_names(self._schemas, self.root).get(name)
+        path = short_names(self.schemas, self.root).get(name)
         if path is not None:
             return self._field(self.model, self.kind, path, key=name)
-        xpath = parse_xpath(self._schemas, name)
-        if xpath is None or self._schemas.type(xpath.xsi_type) is None:
+        xpath = parse_xpath(self.schemas, name)
+        if xpath is None or self.schemas.type(xpath.xsi_type) is None:
             return None
         if xpath.path in META:
             return self._special(META[xpath.path])
         return self._of_type(xpath.xsi_type, xpath.path)
 
     def _of_type(self, xsi_type: str, path: str) -> Column | None:
-        is_a = self._schemas.is_a
+        is_a = self.schemas.is_a
         if is_a(self.root, xsi_type) or is_a(xsi_type, self.root):
-            kind = self.kind if is_a(self.root, xsi_type) else self._schemas.known(xsi_type)
+            kind = self.kind if is_a(self.root, xsi_type) else self.schemas.known(xsi_type)
             return self._named(self.model, kind, path, xsi_type)
         if self.model is Experiment and xsi_type == "xnat:subjectData":
-            return self._named(self.subject, self._schemas.known(xsi_type), path, xsi_type)
+            return self._named(self.subject, self.schemas.known(xsi_type), path, xsi_type)
         if is_a(self.root, "xnat:imageAssessorData") and is_a(xsi_type, "xnat:imageSessionData"):
-            return self._named(self.session, self._schemas.known(xsi_type), path, xsi_type)
+            return self._named(self.session, self.schemas.known(xsi_type), path, xsi_type)
         return None
 
     def _named(self, model: Any, kind: DataType, path: str, xsi_type: str) -> Column | None:
         spelled = next((known for known in kind.fields if known.lower() == path.lower()), None)
         if spelled is None:
             return None
-        short = short_name_of(self._schemas, kind.name, spelled) if model is self.model else None
+        short = short_name_of(self.schemas, kind.name, spelled) if model is self.model else None
         # XNAT gives XML paths back in lower case, types included.
         return self._field(model, kind, spelled, key=short or f"{xsi_type}/{spelled}".lower())
 
