@@ -1,0 +1,117 @@
+"""The whole line, once for all end-to-end tests: `overread demo` on its own ports, left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from helpers.browser import CHROMIUM_ARGUMENTS, find_chromium
+from helpers.ports import free_port
+from helpers.requirements import REPOSITORY
+
+_DEMO_TIMEOUT_S = 1500
+
+
+@dataclass(frozen=True)
+class Line:
+    """A demo that has said its summary and stays up."""
+
+    url: str
+    dicom_port: int
+    said: str
+    summary: dict[str, Any]
+    folder: Path
+
+    def password(self, login: str) -> str:
+        """The password that the demo printed for `login`."""
+        found = re.search(rf"^\s+{login} / (\S+)$", self.said, re.MULTILINE)
+        assert found, self.said
+        return found[1]
+
+    def button(self, kind: str) -> str:
+        """The PACS button's URL that the demo printed, with ``uid`` or ``accession``."""
+        found = re.search(rf"(http\S+[?&]{kind}=\S+)", self.said)
+        assert found, self.said
+        return found[1]
+
+    def client(self, login: str = "admin") -> httpx.Client:
+        """A REST client that logs in by Basic authentication."""
+        return httpx.Client(base_url=self.url, auth=(login, self.password(login)), timeout=60)
+
+    def rows(self, path: str, **query: str) -> list[dict[str, str]]:
+        """A table, as the administrator sees it."""
+        with self.client() as client:
+            answer = client.get(path, params={"format": "json", **query}).raise_for_status().json()
+        rows: list[dict[str, str]] = answer["ResultSet"]["Result"]
+        return rows
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Run the demo and wait for its summary."""
+    folder = tmp_path_factory.mktemp("line") / "demo"
+    port, dicom_port = free_port(), free_port()
+    environment = {key: value for key, value in os.environ.items() if key not in {"ONCE", "OVERREAD_ADMIN_PASSWORD"}}
+    environment["PYTHONUNBUFFERED"] = "1"
+    command = [sys.executable, "-m", "overread", "demo", "--folder", str(folder)]
+    command += ["--port", str(port), "--dicom-port", str(dicom_port)]
+    output = folder.parent / "said.txt"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        said = _wait(process, output)
+        summary = json.loads((folder / "summary.json").read_text())
+        yield Line(f"http://127.0.0.1:{port}", dicom_port, said, summary, folder)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def _wait(process: subprocess.Popen[bytes], output: Path) -> str:
+    deadline = time.monotonic() + _DEMO_TIMEOUT_S
+    while time.monotonic() < deadline:
+        said = output.read_text()
+        if "stays up" in said:
+            return said
+        assert process.poll() is None, f"the demo ended with {process.returncode}:\n{said}"
+        time.sleep(1)
+    pytest.fail(f"the demo did not finish within {_DEMO_TIMEOUT_S} s:\n{output.read_text()}")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A page of a fresh Chromium, with software rendering for OHIF's WebGL."""
+    arguments = ["--headless=new", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    arguments += ["--ignore-gpu-blocklist", *(each for each in CHROMIUM_ARGUMENTS if each != "--disable-gpu")]
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path / "profile"),
+            executable_path=find_chromium(),
+            headless=False,  # headless by the flag above: only so does it render as with a screen
+            args=arguments,
+            viewport={"width": 1280, "height": 800},
+        )
+        context.set_default_timeout(60_000)
+        yield context.pages[0] if context.pages else context.new_page()
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Where screenshots go, for people to look at."""
+    folder = REPOSITORY / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
