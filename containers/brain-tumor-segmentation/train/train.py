@@ -20,7 +20,7 @@ from torch import nn
 from overread.operators.card import Normalisation
 
 _CARD = Path(__file__).resolve().parent.parent / "model" / "card.yaml"
-_PEAK_RATE, _WARM_UP = 8e-3, 150
+_WARM_UP = 150
 _EMA = 0.995
 
 
@@ -44,13 +44,13 @@ def main() -> None:
     )
     print(f"{options.pool} exams rendered in {time.monotonic() - began:.0f} s", flush=True)
     side = card["inference"]["window"][0]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.peak_rate, weight_decay=1e-4)
     loss_of = DiceCELoss(sigmoid=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)
     losses: list[float] = []
     iteration = 0
     while (progress := _progress(iteration, time.monotonic() - began, options)) < 1.0:
         for group in optimizer.param_groups:
-            group["lr"] = _rate(iteration, progress)
+            group["lr"] = options.peak_rate * _rate(iteration, progress)
         image, mask = _batch(pool, side)
         loss = loss_of(network(image), mask)
         optimizer.zero_grad(set_to_none=True)
@@ -103,12 +103,13 @@ def _progress(iteration: int, spent_s: float, options: argparse.Namespace) -> fl
 
 def _rate(iteration: int, progress: float) -> float:
     warm = min(1.0, (iteration + 1) / _WARM_UP)
-    return _PEAK_RATE * warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
+    return warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
 
 
 def _write_log(options: argparse.Namespace, *, iteration: int, seconds: float, losses: list[float]) -> None:
     log = {
         "anatomies": options.anatomies,
+        "started_from": json.loads(options.start.with_suffix(".json").read_text("utf-8")) if options.start else None,
         "seed": options.seed,
         "iterations": iteration,
         "minutes": round(seconds / 60.0, 1),
@@ -128,6 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--peak-rate", type=float, default=8e-3, help="learning rate after the warm-up")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pool", type=int, default=24, help="exams kept at a time")
