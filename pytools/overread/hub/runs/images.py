@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from overread.errors import SpecError
 from overread.hub.runs.environments import package_digest
@@ -124,6 +124,24 @@ def _files(folder: Path) -> Iterator[Path]:
         parts = path.relative_to(folder).parts
         if path.is_file() and not any(part in _LEFT_OUT or part.startswith(".") for part in parts):
             yield path
+
+
+class ImageSource(Protocol):
+    """Where a runner looks images up."""
+
+    def find(self, name: str) -> Image | None:
+        """Return the image that is called `name` or has this digest, or None."""
+
+
+@dataclass(frozen=True)
+class OneImage:
+    """The source of one image."""
+
+    image: Image
+
+    def find(self, name: str) -> Image | None:
+        """Return the image if it is called `name` or has this digest."""
+        return self.image if name in (self.image.name, self.image.digest) else None
 
 
 class ImageCatalog:

@@ -113,8 +113,10 @@ class Life:
             with self._hub.database.write() as db:
                 states.note(db.get_one(Container, container_id), states.CREATED, message=line)
 
-        self._runner.prepare(image, report=report, stopped=self._is_given_up)
-        self._check_given_up()
+        try:
+            self._runner.prepare(image, report=report, stopped=self._is_given_up)
+        finally:
+            self._check_given_up()
 
     def _execute(self, container_id: int, resolved: Mapping[str, Any], folder: Path) -> Exit:
         """Run a command to its end and write its state down meanwhile."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
 from overread.hub.runs import sandbox
 from overread.hub.runs.environments import Environments
-from overread.hub.runs.images import Image, ImageCatalog
+from overread.hub.runs.images import Image, ImageSource
 from overread.hub.runs.logs import STDERR, STDOUT, Capture, one_line, parse_progress
 from overread.hub.runs.processes import RUN_VARIABLE, end_group, end_marked
 from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped
@@ -52,7 +52,7 @@ class ProcessRunner:
 
     backend = "process"
 
-    def __init__(self, images: ImageCatalog, environments: Environments, *, isolate: bool = True) -> None:
+    def __init__(self, images: ImageSource, environments: Environments, *, isolate: bool = True) -> None:
         self._images, self._environments = images, environments
         self._isolate = isolate
         self._runs: dict[str, _Run] = {}
@@ -110,9 +110,7 @@ class ProcessRunner:
     def _find(self, name: str) -> Image:
         image = self._images.find(name)
         if image is None:
-            raise PermanentRunnerError(
-                f"There is no image {name}: no folder below --images has a command.json that names it."
-            )
+            raise PermanentRunnerError(f"There is no image {name}: no image folder has a command.json that names it.")
         return image
 
     def _spawn(self, spec: RunSpec, image: Image, scratch: Path) -> subprocess.Popen[bytes]:

@@ -1,0 +1,188 @@
+"""``overread hub``: the embedded hub, a small server that answers as XNAT does."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from overread.errors import OverreadError
+
+_BACKLOG = 128
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_GRACE_S = 5
+
+
+@click.group("hub")
+def cli() -> None:
+    """Serve the embedded hub, a small server that answers as XNAT does."""
+
+
+@cli.command("serve")
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of all it keeps.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve HTTP at.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port of HTTP.")
+@click.option(
+    "--dicom-port", type=click.IntRange(0, 65535), default=8104, show_default=True, help="Port of DICOM; 0: none."
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="Folder of image folders; may be given several times. In a checkout: its containers/.",
+)
+@click.option(
+    "--ohif",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of the prepared viewer. In a checkout: build/ohif.",
+)
+@click.option(
+    "--plugins",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of plugin jars that a fresh home gets. In a checkout: build/plugins.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Container runs at a time.")
+@click.option(
+    "--run-timeout-s", type=click.FloatRange(min=1), default=3600.0, show_default=True, help="Longest container run."
+)
+@click.option("--site-url", default="", help="URL by which browsers reach the hub, if not by --host and --port.")
+@click.option("--verbose", is_flag=True, help="Log more.")
+def serve(
+    *,
+    home: Path,
+    host: str,
+    port: int,
+    dicom_port: int,
+    images: tuple[Path, ...],
+    ohif: Path | None,
+    plugins: Path | None,
+    workers: int,
+    run_timeout_s: float,
+    site_url: str,
+    verbose: bool,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    A fresh home gets the plugins and the account ``admin``, whose password is that of OVERREAD_ADMIN_PASSWORD, else a
+    random one, printed once.
+    """
+    from overread.hub.config import HubConfig  # noqa: PLC0415 - `overread --help` stays light
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    checkout = _checkout()
+    config = HubConfig(
+        home=home,
+        host=host,
+        port=port,
+        dicom_port=dicom_port,
+        images=images or _existing(checkout, "containers"),
+        ohif=ohif or next(iter(_existing(checkout, "build/ohif")), None),
+        plugins=plugins or next(iter(_existing(checkout, "build/plugins")), None),
+        workers=workers,
+        run_timeout_s=run_timeout_s,
+        site_url=site_url.rstrip("/"),
+    )
+    with _alone_in(home), _listening(host, port) as listener:
+        if dicom_port:
+            _check_free(host, dicom_port, "--dicom-port")
+        _serve(config, listener)
+
+
+def _serve(config: Any, listener: socket.socket) -> None:
+    import uvicorn  # noqa: PLC0415
+
+    from overread.hub import bootstrap  # noqa: PLC0415
+    from overread.hub.app import assemble, create_app  # noqa: PLC0415
+    from overread.hub.core import Hub  # noqa: PLC0415
+
+    try:
+        hub = assemble(Hub(config))
+    except OSError as problem:
+        raise OverreadError(f"The home {config.home} can't be used: {problem}. Choose another --home.") from problem
+    password = bootstrap.prepare(hub)
+    if password is not None:
+        click.echo(f"Password of admin, shown only this once: {password}")
+    url = config.site_url or f"http://{config.host}:{config.port}"
+    dicom = f"; DICOM at port {config.dicom_port}" if config.dicom_port else ""
+    click.echo(f"Overread hub at {url}/{dicom}")
+    if config.host not in _LOOPBACK:
+        click.echo("This is HTTP without TLS: put a proxy with TLS before it.", err=True)
+    settings = uvicorn.Config(
+        create_app(hub),
+        log_config=None,
+        access_log=False,  # URLs hold UIDs, and the PACS button's an accession number
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = uvicorn.Server(settings)
+    # uvicorn ends cleanly at a signal, then raises it again: being asked to end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise OverreadError("The hub could not start; the lines above say why.")
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Hold the home's lock: two hubs on one home would run everything twice."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        handle = (home / "hub.lock").open("a")
+    except OSError as problem:
+        raise OverreadError(
+            f"The home {home} can't be written: {problem.strerror}. Choose another --home."
+        ) from problem
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            raise OverreadError(f"Another hub serves from {home}. End it, or choose another --home.") from problem
+        yield
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Open the port of HTTP; who connects before the hub is ready waits."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as problem:
+        raise OverreadError(
+            f"Can't serve at {host}:{port}: {problem.strerror}. Choose another --port or --host."
+        ) from problem
+    with listener:
+        yield listener
+
+
+def _check_free(host: str, port: int, option: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as problem:
+        raise OverreadError(f"Port {port} can't be used: {problem.strerror}. Choose another {option}.") from problem
+
+
+def _checkout() -> Path | None:
+    """Return the root of the checkout that holds this file, if it lies in one."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "pyproject.toml").exists() and (root / "containers").is_dir() else None
+
+
+def _existing(checkout: Path | None, folder: str) -> tuple[Path, ...]:
+    found = checkout / folder if checkout is not None else None
+    return (found,) if found is not None and found.is_dir() else ()
