@@ -9,10 +9,11 @@ from types import ModuleType
 import highdicom as hd
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from pydicom import dcmread
 
-from helpers.containers import Run, main_of, run_main
+from helpers.containers import CONTAINERS, Run, main_of, run_main
 from helpers.exam_files import write_series, write_session
 from helpers.threshold_model import write_model
 from overread.dicom.geometry import geometry_of
@@ -313,3 +314,21 @@ def test_the_preview_shows_the_outline(usual):
         picture = np.asarray(image.convert("RGB")).astype(int)
     red = (picture[..., 0] > 200) & (picture[..., 1] < 120)
     assert red.sum() > 100
+
+
+def test_the_assessor_is_as_the_datatype_says(usual, image):
+    """Order, names and lengths of the elements are the schema's: XNAT refuses a document that differs."""
+    schemas = CONTAINERS.parent / "schemas"
+    own = yaml.safe_load((schemas / "brain-tumor.yaml").read_text("utf-8"))
+    common = yaml.safe_load((schemas / "common" / "result.yaml").read_text("utf-8"))
+    fields = [*common["fields"], *own["fields"]]
+    order = [field["name"] for field in fields]
+    root = ET.parse(usual.output / "assessor.xml").getroot()
+    said = {str(e.tag).removeprefix(BT): e.text or "" for e in root if str(e.tag).startswith(BT)}
+    assert list(said) == [name for name in order if name in said]
+    assert {"status", "origin", "model_name", "seg_sop_instance_uid", "timings", "lesion_volume_ml"} <= set(said)
+    for field in fields:
+        assert len(said.get(field["name"], "")) <= field.get("max_length", 255)
+        assert said.get(field["name"], "") in field.get("values", [said.get(field["name"], "")])
+    assert (image.RESULT.prefix, image.RESULT.element) == (own["prefix"], own["element"])
+    assert tuple(field["name"] for field in own["fields"]) == image.RESULT.measures

@@ -18,6 +18,7 @@ from typing import Any, Final
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from overread.dicom.geometry import attribute, text_of
 from overread.errors import DataError
@@ -28,10 +29,11 @@ _STUDY: Final = ("StudyDate", "StudyTime")
 _DATE: Final = re.compile(r"\d{8}")
 _TIME: Final = re.compile(r"\d{6}(\.\d{1,6})?")
 _PREFIX_AT: Final = 128
-_NOT_DICOM, _UNREADABLE, _NO_IMAGE, _COPY = (
+_NOT_DICOM, _UNREADABLE, _NO_UID, _NO_IMAGE, _COPY = (
     "not DICOM",
     "unreadable DICOM (cut off or damaged)",
     "DICOM without study, series and instance UID",
+    "DICOM without an image (a report, or cut off)",
     "another copy of the same image",
 )
 
@@ -136,8 +138,13 @@ def _read_header(path: Path, wanted: list[str]) -> tuple[Dataset | None, str]:
                 return None, _NOT_DICOM
             file.seek(0)
             header = dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
+            # A file that ends before its pixels may have been cut off in the middle of a UID. (A deflated one is read
+            # whole, and its position says nothing.)
+            deflated = header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+            if not deflated and file.tell() >= os.fstat(file.fileno()).st_size:
+                return None, _NO_IMAGE
         if not all(text_of(header, keyword) for keyword in _NEEDED):
-            return None, _NO_IMAGE
+            return None, _NO_UID
     except Exception:  # noqa: BLE001 - a damaged file can make the parser raise anything
         return None, _UNREADABLE
     return header, ""

@@ -1,0 +1,136 @@
+"""What must agree in an image folder: command, Dockerfile, requirements, code. Names are only in one place each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from overread.commands.model import Command
+from overread.commands.read import read_command
+
+CONTAINERS = Path(__file__).resolve().parents[3] / "containers"
+IMAGES = sorted(path.parent.name for path in CONTAINERS.glob("*/command.json"))
+
+
+def document(image):
+    return json.loads((CONTAINERS / image / "command.json").read_text("utf-8"))
+
+
+def labels():
+    spec = importlib.util.spec_from_file_location("labels", CONTAINERS / "labels.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_images_are_there():
+    assert {"brain-tumor-segmentation", "roi-exporter", "volume-calculator"} <= set(IMAGES)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_xnat_takes_the_command(image):
+    read = read_command((CONTAINERS / image / "command.json").read_text("utf-8"), source=image)
+    assert isinstance(read, Command), read
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_name_version_and_image_agree(image):
+    command = document(image)
+    assert command["name"] == image
+    assert command["image"] == f"overread/{image}:{command['version']}"
+    variables = command.get("environment-variables", {})
+    if variables:
+        assert variables["OVERREAD_IMAGE"] == command["image"]
+        assert variables["OVERREAD_COMMAND"] == f"{image}:{command['version']}"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_label_is_the_command(image):
+    module = labels()
+    dockerfile = (CONTAINERS / image / "Dockerfile").read_text("utf-8")
+    assert module.updated(dockerfile, document(image)) == dockerfile, "run python containers/labels.py"
+    (line,) = [line for line in dockerfile.splitlines() if line.startswith("LABEL org.nrg.commands=")]
+    # As Docker reads a quoted value: a backslash takes the next character as it is.
+    value = re.sub(r"\\(.)", r"\1", line.removeprefix('LABEL org.nrg.commands="').removesuffix('"'))
+    assert json.loads(value) == [document(image)]
+
+
+def test_a_stale_label_is_found(tmp_path):
+    module = labels()
+    stale = 'FROM x\nLABEL org.nrg.commands="[]"\n'
+    assert (
+        module.updated(stale, {"a": '"$b\\'})
+        == 'FROM x\nLABEL org.nrg.commands="[{\\"a\\":\\"\\\\\\"\\$b\\\\\\\\\\"}]"\n'
+    )
+    with pytest.raises(ValueError, match="exactly one line"):
+        module.updated("FROM x\n", {})
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_dockerfile_keeps_the_rules(image):
+    text = (CONTAINERS / image / "Dockerfile").read_text("utf-8")
+    assert "FROM python:3.11-slim" in text
+    assert re.search(r"^USER 1000:1000$", text, re.MULTILINE)
+    assert f"COPY containers/{image}/main.py" in text
+    assert "COPY pytools/overread /opt/overread/overread" in text
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_requirements_are_those_the_tests_run_with(image):
+    lines = (CONTAINERS / image / "requirements.txt").read_text("utf-8").splitlines()
+    for line in lines:
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        requirement = Requirement(text)
+        assert str(requirement.specifier).startswith("=="), f"{text} is not pinned"
+        try:
+            installed = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            assert requirement.name == "python-gdcm", f"{requirement.name} is not tried by any test"
+            continue
+        assert installed.partition("+")[0] == str(requirement.specifier).removeprefix("==")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_main_is_short_and_takes_what_the_command_gives(image):
+    main = CONTAINERS / image / "main.py"
+    assert len(main.read_text("utf-8").splitlines()) < 100
+    arguments = document(image)["command-line"].split()
+    assert arguments[:2] == ["python", "/app/main.py"]
+    done = subprocess.run(
+        [sys.executable, str(main), "--help"], capture_output=True, text=True, check=False, timeout=60,
+        env={"PYTHONPATH": str(CONTAINERS.parent / "pytools"), "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    options = set(re.findall(r"--[a-z-]+", done.stdout))
+    assert {argument for argument in arguments if argument.startswith("--")} <= options
+
+
+def test_the_calculators_share_an_environment():
+    one, two = ((CONTAINERS / n / "requirements.txt").read_text() for n in ("volume-calculator", "roi-exporter"))
+    assert one == two
+
+
+def test_starting_a_calculator_imports_no_network():
+    code = (
+        "import sys, runpy; sys.argv = ['main.py', '--help']\n"
+        "try: runpy.run_path(PATH, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in ('torch', 'monai', 'tensorflow') if m in sys.modules))"
+    )
+    for image in IMAGES:
+        done = subprocess.run(
+            [sys.executable, "-c", f"PATH = {str(CONTAINERS / image / 'main.py')!r}\n{code}"],
+            capture_output=True, text=True, check=True, timeout=60,
+            env={"PYTHONPATH": str(CONTAINERS.parent / "pytools"), "PATH": ""},
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == "[]"
