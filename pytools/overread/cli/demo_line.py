@@ -85,7 +85,7 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
             raise OverreadError(f"The hub ended with code {process.returncode}: {last}")
         try:
             requests.get(f"{url}/data/auth", timeout=2)
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.2)
         else:
             return

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from overread.hub.access import ADMINISTRATOR
 from overread.hub.models import User
+from overread.hub.schemas.jars import read_jar, version_key
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -35,7 +38,33 @@ def prepare(hub: Hub) -> str | None:
         The password of ``admin`` if it was made up just now, to be shown once; None when the account was there
         already or its password came from `PASSWORD_VARIABLE`.
     """
+    if hub.config.plugins is not None:
+        _install_plugins(hub.config.plugins, hub.layout.plugins)
+        hub.schemas.reload()
     return _first_administrator(hub)
+
+
+def _install_plugins(shipped: Path, installed: Path) -> None:
+    """Copy shipped jars that the home lacks, and those newer than the home's own of the same plugin id.
+
+    A jar of the same version but other content replaces the old one too: that is a developer's build.
+    """
+    present = {plugin.id: plugin for path in sorted(installed.glob("*.jar")) if (plugin := read_jar(path)) is not None}
+    for path in sorted(shipped.glob("*.jar")):
+        plugin = read_jar(path)
+        if plugin is None:
+            log.warning("%s is no plugin jar; it is left out", path.name)
+            continue
+        old = present.get(plugin.id)
+        if old is not None and version_key(old.version) > version_key(plugin.version):
+            continue
+        target = installed / path.name
+        partial = target.with_suffix(".part")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+        if old is not None and old.jar != target:
+            old.jar.unlink()
+        log.info("plugin %s %s", plugin.id, plugin.version)
 
 
 def _first_administrator(hub: Hub) -> str | None:
