@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _READING = {"GET", "HEAD", "OPTIONS"}
 _IN_MEMORY = 1 << 20
+# As XNAT has it: the hub's pages and the viewer can't be put into a frame of another site.
+_FRAMING = {"x-frame-options": "SAMEORIGIN", "content-security-policy": "frame-ancestors 'self'"}
 Handler = Callable[["Call"], Response]
 
 
@@ -200,6 +202,8 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
         hub.sessions.stamp(response, request)
+        for name, value in _FRAMING.items():
+            response.headers.setdefault(name, value)
         return response
 
     return answer

@@ -102,7 +102,7 @@ def _files(call: Call) -> list[Listed]:
     if "resource" in call.params:
         labels = call.params["resource"].split(",")
         files = list_files(call.db, items_of(call), labels=labels)
-        if not files and len(labels) == 1:
+        if not files and len(labels) == 1 and not call.flag("accept-not-found"):
             resource_of(call)  # 404 if there is none; an empty one lists nothing
     else:
         items = items_of(call)

@@ -24,11 +24,8 @@ _DISPLAYS = (
 def list_projects(call: Call) -> Response:
     """List the projects that the caller may read, with the caller's role in each."""
     readable = readable_projects(call.db, call.caller)
-    roles = dict(
-        call.db.execute(
-            select(Membership.project, Membership.role).where(Membership.login == call.caller.login)
-        ).tuples()
-    )
+    mine = call.db.execute(select(Membership.project, Membership.role).where(Membership.login == call.caller.login))
+    roles = {project: role for project, role in mine}  # noqa: C416 - rows are no pairs to the type checker
     found = call.db.scalars(select(Project).where(Project.id.in_(readable)).order_by(Project.id))
     return JSONResponse(
         [

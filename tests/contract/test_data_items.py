@@ -1,0 +1,353 @@
+"""Objects below ``/data``: what makes a hub behave like the real one (xnat-rest 10.1, checks 1 to 3 and 8 to 18)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import httpx
+import pytest
+
+from hub_fixture import RunningHub
+
+SCAN = {"xsiType": "xnat:ctScanData", "type": "AXIAL", "xnat:ctScanData/UID": "1.2.3.2"}
+
+
+def rows(answer: httpx.Response) -> list[dict[str, str]]:
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, str]] = answer.json()["ResultSet"]["Result"]
+    return found
+
+
+def item(answer: httpx.Response) -> dict[str, object]:
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()["items"][0]["data_fields"]
+    return found
+
+
+def test_putting_a_subject_twice_gives_the_same_id(hub: RunningHub) -> None:
+    with hub.client() as client:
+        made = client.put("/data/projects/P1", params={"xnat:projectData/name": "Study One"})
+        assert (made.status_code, made.text) == (200, "P1")
+        first = client.put("/data/projects/P1/subjects/A")
+        assert (first.status_code, first.text) == (201, "XNAT_S00001")
+        again = client.put("/data/projects/P1/subjects/A")
+        assert (again.status_code, again.text) == (200, "XNAT_S00001")
+
+
+def test_a_session_below_an_unknown_subject_makes_the_subject(hub: RunningHub) -> None:
+    with hub.client() as client:
+        client.put("/data/projects/P1")
+        made = client.put("/data/projects/P1/subjects/NEW/experiments/E1", params={"xsiType": "xnat:ctSessionData"})
+        assert (made.status_code, made.text) == (201, "XNAT_E00001")
+        assert [row["label"] for row in rows(client.get("/data/projects/P1/subjects?format=json"))] == ["NEW"]
+
+
+def test_putting_a_scan_is_empty_both_times_and_keeps_its_type(admin: httpx.Client, session: str) -> None:
+    for _ in range(2):
+        answer = admin.put(f"/data/experiments/{session}/scans/2", params=SCAN)
+        assert (answer.status_code, answer.text) == (200, "")
+    other = admin.put(f"/data/experiments/{session}/scans/2", params={"xsiType": "xnat:mrScanData"})
+    assert other.status_code == 409
+    assert admin.put(f"/data/experiments/{session}/scans/3").status_code == 417
+    abstract = admin.put(f"/data/experiments/{session}/scans/3", params={"xsiType": "xnat:imageScanData"})
+    assert abstract.status_code == 400
+
+
+def test_tables_hold_text_and_items_numbers(admin: httpx.Client, session: str) -> None:
+    admin.put(f"/data/experiments/{session}/scans/2", params={**SCAN, "frames": "24"})
+    listed = admin.get(f"/data/experiments/{session}/scans", params={"format": "json", "columns": "ID,frames"}).json()
+    assert listed["ResultSet"]["totalRecords"] == "1"
+    assert listed["ResultSet"]["Result"] == [{"ID": "2", "frames": "24", "URI": f"/data/experiments/{session}/scans/2"}]
+    assert item(admin.get(f"/data/experiments/{session}/scans/2?format=json"))["frames"] == 24
+
+
+def test_an_assessor_needs_a_project_unless_the_path_says_it(admin: httpx.Client, session: str) -> None:
+    kind = {"xsiType": "xnat:qcManualAssessorData", "xnat:qcManualAssessorData/pass": "true"}
+    bare = admin.put(f"/data/experiments/{session}/assessors/{session}_A", params=kind)
+    assert bare.status_code == 422
+    subject = item(admin.get(f"/data/experiments/{session}?format=json"))["subject_ID"]
+    path = f"/data/projects/P/subjects/{subject}/experiments/{session}/assessors/{session}_A"
+    made = admin.put(path, params=kind)
+    assert made.status_code == 201
+    named = admin.put(
+        f"/data/experiments/{session}/assessors/{session}_B", params={**kind, "xnat:qcManualAssessorData/project": "P"}
+    )
+    assert named.status_code == 201
+    assert item(admin.get(f"/data/experiments/{made.text}?format=json"))["pass"] == 1
+    assert item(admin.get(f"/data/experiments/{session}/assessors/{session}_A?format=json"))["ID"] == made.text
+
+
+def test_renaming_drops_the_other_fields(admin: httpx.Client, session: str) -> None:
+    kind = "xnat:ctSessionData"
+    answer = admin.put(
+        f"/data/experiments/{session}", params={"label": f"new_{session}", "xsiType": kind, f"{kind}/note": "x"}
+    )
+    assert (answer.status_code, answer.text) == (200, "")
+    fields = item(admin.get(f"/data/experiments/{session}?format=json"))
+    assert fields["label"] == f"new_{session}"
+    assert "note" not in fields
+
+
+def test_renaming_moves_the_files(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
+    url = f"/data/experiments/{session}/resources/R/files/a.txt"
+    admin.put(url, content=b"abc", headers={"content-type": "text/plain"})
+    admin.put(f"/data/experiments/{session}", params={"label": f"moved_{session}"})
+    assert admin.get(url).content == b"abc"
+    archive = shared_hub.hub.layout.archive / "P" / "arc001"
+    assert (archive / f"moved_{session}/RESOURCES/R/a.txt").read_bytes() == b"abc"
+
+
+def test_sessions_are_found_by_uid(admin: httpx.Client, session: str) -> None:
+    uid = item(admin.get(f"/data/experiments/{session}?format=json"))["UID"]
+    for name in ("UID", "studyInstanceUID", "xnat:imageSessionData/UID", "xnat:ctSessionData/UID"):
+        found = admin.get("/data/experiments", params={name: str(uid), "format": "json"})
+        assert [row["ID"] for row in rows(found)] == [session], name
+    assert rows(admin.get("/data/experiments?UID=9.9.9&format=json")) == []
+    assert rows(admin.get("/data/projects/P/experiments", params={"UID": str(uid), "format": "json"}))
+
+
+def test_unknown_projects_are_hidden_and_not_writable(hub: RunningHub) -> None:
+    with hub.client() as client:
+        client.put("/data/projects/SECRET")
+        client.post("/xapi/users", json={"username": "bob", "password": "bobs-password", "enabled": True})
+    with hub.client("bob", "bobs-password") as bob:
+        assert bob.get("/data/projects/SECRET?format=json").status_code == 404
+        assert bob.get("/data/projects/NONE?format=json").status_code == 404
+        assert bob.put("/data/projects/SECRET?description=mine").status_code == 403
+        assert bob.put("/data/projects/SECRET/subjects/S").status_code == 403
+        assert bob.get("/data/projects/SECRET/experiments").status_code == 403
+        assert bob.get("/data/projects/NONE/experiments").status_code == 404
+        assert rows(bob.get("/data/projects?format=json")) == []
+
+
+def test_scans_are_not_filtered(admin: httpx.Client, session: str) -> None:
+    admin.put(f"/data/experiments/{session}/scans/1", params=SCAN)
+    admin.put(f"/data/experiments/{session}/scans/2", params={**SCAN, "xnat:ctScanData/UID": "9.9"})
+    found = admin.get(f"/data/experiments/{session}/scans?UID=9.9&columns=ID,UID&format=json")
+    assert [row["UID"] for row in rows(found)] == ["1.2.3.2", "9.9"]
+
+
+@pytest.mark.parametrize("prefix", ["/data", "/data/archive", "/REST"])
+def test_both_prefixes_answer(admin: httpx.Client, session: str, prefix: str) -> None:
+    assert item(admin.get(f"{prefix}/experiments/{session}?format=json"))["ID"] == session
+
+
+def test_lists_come_as_csv(admin: httpx.Client, session: str) -> None:
+    answer = admin.get("/data/experiments", params={"format": "csv", "columns": "ID,label,xsiType", "ID": session})
+    read = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.text.startswith('"ID","label","xsiType","URI"\n')
+    assert read[0]["xsiType"] == "xnat:ctSessionData"
+
+
+def test_results_of_a_plugins_type_are_listed_with_their_fields(admin: httpx.Client, session: str) -> None:
+    kind = "braintumor:resultData"
+    for number, volume in enumerate((12.5, 3.0)):
+        made = admin.put(
+            f"/data/experiments/{session}/assessors/{session}_{number}",
+            params={"xsiType": kind, f"{kind}/project": "P", f"{kind}/lesion_volume_ml": str(volume)},
+        )
+        assert made.status_code == 201
+    path = f"{kind}/lesion_volume_ml"
+    asked = {
+        "columns": f"ID,label,session_ID,{path}", "xsiType": kind, "project": "P", "session_ID": f"{session},none",
+        "sortBy": path, "format": "json",
+    }  # fmt: skip
+    found = rows(admin.get("/data/experiments", params=asked))
+    assert [row[path.lower()] for row in found] == ["3.0", "12.5"]
+    assert {row["session_ID"] for row in found} == {session}
+    ranged = rows(admin.get("/data/experiments", params={**asked, path: "5-20"}))
+    assert [row[path.lower()] for row in ranged] == ["12.5"]
+    descending = rows(admin.get("/data/experiments", params={**asked, "sortOrder": "DESC"}))
+    assert [row[path.lower()] for row in descending] == ["12.5", "3.0"]
+
+
+def test_a_project_lists_sessions_and_assessors_only_when_asked(admin: httpx.Client, session: str) -> None:
+    admin.put(
+        f"/data/experiments/{session}/assessors/{session}_RC",
+        params={"xsiType": "icr:roiCollectionData", "icr:roiCollectionData/project": "P"},
+    )
+    types = {row["xsiType"] for row in rows(admin.get("/data/projects/P/experiments?format=json"))}
+    assert "icr:roiCollectionData" not in types
+    assert "xnat:ctSessionData" in types
+    collections = rows(admin.get("/data/projects/P/experiments?format=json&xsiType=icr:roiCollectionData"))
+    assert f"{session}_RC" in {row["label"] for row in collections}
+    assert {"session_ID", "session_label"} <= collections[0].keys()
+
+
+def test_filters_take_patterns_lists_and_days(admin: httpx.Client, session: str) -> None:
+    admin.put(f"/data/experiments/{session}", params={"date": "2026-05-01", "note": "alpha_beta"})
+    label = item(admin.get(f"/data/experiments/{session}?format=json"))["label"]
+
+    def found(**asked: str) -> bool:
+        answer = admin.get("/data/experiments", params={**asked, "format": "json"})
+        return session in {row["ID"] for row in rows(answer)}
+
+    assert found(label=f"{str(label)[:6]}*")
+    assert found(label=f"none,{label}")
+    assert not found(label="none*")
+    assert found(note="alpha_*")
+    assert not found(note="alphaX*")
+    assert found(date="05/01/2026")
+    assert found(date="04/01/2026-06/01/2026")
+    assert not found(date="06/01/2026-07/01/2026")
+    assert admin.get("/data/experiments?date=2026-05-01").status_code == 400
+
+
+def test_paging_leaves_the_total_out(admin: httpx.Client, session: str) -> None:
+    for label in ("1", "2", "3"):
+        admin.put(f"/data/projects/P/subjects/{session}/experiments/{session}_{label}?xsiType=xnat:crSessionData")
+    asked = {"label": f"{session}_*", "format": "json", "sortBy": "label", "columns": "label"}
+    page = admin.get("/data/experiments", params={**asked, "limit": "2", "offset": "1"}).json()["ResultSet"]
+    assert [row["label"] for row in page["Result"]] == [f"{session}_2", f"{session}_3"]
+    assert "totalRecords" not in page
+
+
+def test_unknown_fields_are_refused_with_the_nearest_one(admin: httpx.Client, session: str) -> None:
+    answer = admin.put(f"/data/experiments/{session}", params={"xnat:ctSessionData/nott": "x"})
+    assert answer.status_code == 400
+    assert "has no field &#x27;nott&#x27;" in answer.text
+    assert "note" in answer.text
+    wrong = admin.put(f"/data/experiments/{session}", params={"xnat:mrSessionData/note": "x"})
+    assert wrong.status_code == 400
+    assert admin.get("/data/experiments", params={"xnat:ctSessionData/nott": "x"}).status_code == 400
+
+
+def test_custom_variables_and_demographics(admin: httpx.Client) -> None:
+    variable = "xnat:subjectData/fields/field[name=site]/field"
+    made = admin.put("/data/projects/P/subjects/VARS", params={"gender": "female", "yob": "1970", variable: "A"})
+    assert made.status_code == 201
+    admin.put("/data/projects/P/subjects/VARS", params={variable: "B", "group": "control"})
+    document = admin.get(f"/data/subjects/{made.text}?format=json").json()["items"][0]
+    children = {child["field"]: [entry["data_fields"] for entry in child["items"]] for child in document["children"]}
+    assert children["fields/field"] == [{"name": "site", "field": "B"}]
+    assert children["demographics"] == [{"gender": "female", "yob": 1970}]
+    assert document["data_fields"]["group"] == "control"
+    listed = rows(admin.get("/data/subjects", params={"yob": "1960-1980", "columns": "label,yob", "format": "json"}))
+    assert listed == [{"label": "VARS", "yob": "1970", "URI": f"/data/subjects/{made.text}"}]
+
+
+def test_xml_comes_back_as_it_was_put(admin: httpx.Client, session: str) -> None:
+    admin.put(f"/data/experiments/{session}/scans/1", params={**SCAN, "frames": "7"})
+    xml = admin.get(f"/data/experiments/{session}?format=xml")
+    assert xml.text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<xnat:CTSession ')
+    changed = xml.text.replace("<xnat:frames>7<", "<xnat:frames>8<")
+    answer = admin.put(f"/data/experiments/{session}", content=changed, headers={"content-type": "text/xml"})
+    assert (answer.status_code, answer.text) == (200, session)
+    assert item(admin.get(f"/data/experiments/{session}/scans/1?format=json"))["frames"] == 8
+    broken = admin.put(f"/data/experiments/{session}", content="<xnat:CT", headers={"content-type": "text/xml"})
+    assert broken.status_code == 422
+
+
+def test_posting_answers_the_new_objects_url(admin: httpx.Client, session: str) -> None:
+    answer = admin.post(f"/data/experiments/{session}/scans", params=SCAN)
+    assert answer.status_code == 200
+    assert answer.text == answer.headers["location"]
+    assert answer.text.endswith(f"/data/experiments/{session}/scans/1")
+    assert item(admin.get(answer.text, params={"format": "json"}))["ID"] == "1"
+
+
+def test_deleting_needs_the_owner_and_takes_all_along(
+    shared_hub: RunningHub, admin: httpx.Client, session: str
+) -> None:
+    admin.post("/xapi/users", json={"username": "mia", "password": "mias-password"})
+    admin.put("/data/projects/P/users/member/mia")
+    admin.put(f"/data/experiments/{session}/scans/1", params=SCAN)
+    file = f"/data/experiments/{session}/scans/1/resources/DICOM/files/a.dcm"
+    admin.put(file, content=b"abc", headers={"content-type": "application/dicom"})
+    with shared_hub.client("mia", "mias-password") as mia:
+        assert mia.get(file).content == b"abc"
+        assert mia.put(f"/data/experiments/{session}?note=mine").status_code == 200
+        assert mia.delete(f"/data/experiments/{session}?removeFiles=true").status_code == 403
+    label = str(item(admin.get(f"/data/experiments/{session}?format=json"))["label"])
+    folder = shared_hub.hub.layout.session("P", label)
+    assert folder.is_dir()
+    answer = admin.delete(f"/data/experiments/{session}?removeFiles=true")
+    assert (answer.status_code, answer.text) == (200, "")
+    assert admin.get(f"/data/experiments/{session}?format=json").status_code == 404
+    assert not folder.exists()
+
+
+def test_a_deleted_projects_id_is_gone_for_good(admin: httpx.Client) -> None:
+    admin.put("/data/projects/GONE/subjects/S")
+    assert admin.put("/data/projects/GONE").status_code == 200
+    assert admin.put("/data/projects/GONE/subjects/S").status_code == 201
+    assert admin.delete("/data/projects/GONE?removeFiles=true").status_code == 200
+    assert admin.get("/data/projects/GONE?format=json").status_code == 404
+    assert admin.put("/data/projects/GONE").status_code == 403
+    assert admin.put("/data/projects/gone").status_code == 403
+
+
+def test_project_names_and_codes(admin: httpx.Client) -> None:
+    assert admin.put("/data/projects/Q?alias=QA&accessibility=public").status_code == 200
+    assert item(admin.get("/data/projects/QA?format=json"))["ID"] == "Q"
+    assert admin.get("/data/projects/Q/accessibility").text == "public"
+    assert admin.put("/data/projects/Q/accessibility/private").status_code == 200
+    assert admin.put("/data/projects/Q/accessibility/open").status_code == 400
+    assert admin.put("/data/projects/Q/prearchive_code/0").status_code == 200
+    assert admin.get("/data/projects/Q/prearchive_code").text == "0"
+    assert admin.put("/data/projects/R?xnat:projectData/name=Q").status_code == 409
+    assert admin.put("/data/projects/a%20b").status_code == 417
+
+
+def test_members_of_a_project(admin: httpx.Client) -> None:
+    admin.post("/xapi/users", json={"username": "col", "password": "cols-password", "firstName": "Col"})
+    answer = admin.put("/data/projects/P/users/P_collaborator/col")
+    assert {"GROUP_ID": "P_collaborator", "login": "col"}.items() <= next(
+        row for row in rows(answer) if row["login"] == "col"
+    ).items()
+    assert admin.put("/data/projects/P/users/readers/col").status_code == 404
+    assert admin.delete("/data/projects/P/users/Collaborators/col").status_code == 200
+    assert admin.delete("/data/projects/P/users/Collaborators/col").status_code == 404
+
+
+def test_sharing_gives_sight_and_nothing_more(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
+    admin.post("/xapi/users", json={"username": "guestreader", "password": "guest-password"})
+    admin.put("/data/projects/OTHER")
+    admin.put("/data/projects/OTHER/users/collaborator/guestreader")
+    with shared_hub.client("guestreader", "guest-password") as reader:
+        assert reader.get(f"/data/experiments/{session}?format=json").status_code == 404
+        assert admin.put(f"/data/experiments/{session}/projects/OTHER").status_code == 200
+        assert admin.put(f"/data/experiments/{session}/projects/OTHER").status_code == 409
+        assert reader.get(f"/data/experiments/{session}?format=json").status_code == 200
+        assert session in {row["ID"] for row in rows(reader.get("/data/experiments?format=json"))}
+        assert session in {row["ID"] for row in rows(reader.get("/data/projects/OTHER/experiments?format=json"))}
+        assert reader.put(f"/data/experiments/{session}?note=x").status_code == 403
+    admin.delete(f"/data/projects/OTHER/experiments/{session}")
+    assert item(admin.get(f"/data/experiments/{session}?format=json"))["ID"] == session
+    assert [row["ID"] for row in rows(admin.get(f"/data/experiments/{session}/projects?format=json"))] == ["P"]
+
+
+def test_lists_show_only_what_may_be_read(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
+    admin.post("/xapi/users", json={"username": "nobody", "password": "nobodys-password"})
+    with shared_hub.client("nobody", "nobodys-password") as nobody:
+        assert rows(nobody.get("/data/experiments?format=json")) == []
+        assert rows(nobody.get("/data/subjects?format=json")) == []
+        assert nobody.get(f"/data/experiments/{session}/scans").status_code == 404
+
+
+def test_script_in_a_name_is_escaped_on_pages(admin: httpx.Client) -> None:
+    evil = "<script>alert(1)<%2Fscript>"
+    made = admin.put(
+        "/data/projects/P/subjects/EVIL/experiments/EVIL",
+        params={"xsiType": "xnat:ctSessionData", "dcmPatientName": "<script>alert(1)</script>"},
+    )
+    html = admin.get(f"/data/experiments/{made.text}?format=html").text
+    assert "&lt;script&gt;alert(1)" in html
+    assert "<script>alert" not in html
+    assert "<script>" not in admin.get(f"/data/projects/P/subjects/{evil}?format=html").text
+
+
+def test_errors_are_pages_with_the_reason(admin: httpx.Client) -> None:
+    answer = admin.get("/data/experiments/NONE?format=json")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<h3>Unable to identify experiment NONE</h3>" in answer.text
+
+
+def test_event_payloads_survive_json(admin: httpx.Client, session: str) -> None:
+    document = admin.get(f"/data/experiments/{session}?format=json").json()
+    assert json.loads(json.dumps(document)) == document
+    assert document["items"][0]["meta"] == {"isHistory": False, "xsi:type": "xnat:ctSessionData"}
+    assert isinstance(document["items"][0]["children"], list)
