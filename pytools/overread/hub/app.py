@@ -19,6 +19,7 @@ from overread.hub.areas import (
     customfields,
     customforms,
     dicomscp,
+    dicomweb,
     docker,
     events,
     experiments,
@@ -27,6 +28,7 @@ from overread.hub.areas import (
     prearchive,
     projects,
     resources,
+    roi,
     scans,
     schemas,
     search,
@@ -35,6 +37,7 @@ from overread.hub.areas import (
     subjects,
     tokens,
     users,
+    viewer,
     workflows,
 )
 from overread.hub.core import Hub
@@ -45,6 +48,9 @@ AREAS = (
     prearchive,
     dicomscp,
     importer,
+    dicomweb,
+    roi,
+    viewer,
     commands,
     containers,
     customfields,

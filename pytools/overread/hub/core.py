@@ -16,6 +16,7 @@ from overread.hub.schemas import SchemaRegistry
 from overread.hub.sessions import Sessions
 
 if TYPE_CHECKING:
+    from overread.hub.areas.dicomweb.metadata import MetadataCache
     from overread.hub.arrival.completion import ArrivalService
     from overread.hub.receiver.service import Receivers
     from overread.hub.runs.images import ImageCatalog
@@ -49,6 +50,7 @@ class Hub:
 
     receivers: Receivers
     arrival: ArrivalService
+    metadata: MetadataCache
     images: ImageCatalog
     runs: RunQueue
 

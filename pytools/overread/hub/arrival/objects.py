@@ -74,6 +74,8 @@ class Header:
         How it is encoded.
     sop_class_uid, sop_instance_uid, series_instance_uid, study_instance_uid
         Checked: they have the characters of UIDs.
+    pixel_data_at
+        Position in the stream at which the pixel data begins, if there is any (of a deflated dataset: once inflated).
     """
 
     dataset: Dataset
@@ -82,6 +84,7 @@ class Header:
     sop_instance_uid: str
     series_instance_uid: str
     study_instance_uid: str
+    pixel_data_at: int
 
 
 def read_header(stream: BinaryIO, *, transfer_syntax_uid: str) -> Header:
@@ -107,6 +110,7 @@ def read_header(stream: BinaryIO, *, transfer_syntax_uid: str) -> Header:
     little = uid != pydicom.uid.ExplicitVRBigEndian
     try:
         dataset = _read_elements(stream, implicit=implicit, little=little)
+        pixel_data_at = stream.tell()
         whole = _is_whole(dataset, stream, implicit=implicit, little=little)
     except _UNREADABLE as problem:
         raise DataError(
@@ -120,6 +124,7 @@ def read_header(stream: BinaryIO, *, transfer_syntax_uid: str) -> Header:
         sop_instance_uid=_uid_of(dataset, "SOPInstanceUID"),
         series_instance_uid=_uid_of(dataset, "SeriesInstanceUID"),
         study_instance_uid=_uid_of(dataset, "StudyInstanceUID"),
+        pixel_data_at=pixel_data_at,
     )
     if not whole:
         raise DataError("The object ends before its end: send it again.", uid=header.sop_instance_uid)

@@ -1,0 +1,118 @@
+"""``/viewer/`` and ``/xapi/viewer``."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+from starlette.responses import FileResponse, Response
+
+from overread.hub import answers
+from overread.hub.access import Access
+from overread.hub.errors import HubError, not_found
+from overread.hub.http import Call, Route, redirect
+from overread.hub.items.experiments import find_experiment
+from overread.hub.layout import safe_path
+from overread.hub.models import Instance
+
+_CONFIG: Final = "app-config.js"
+_CONFIG_IN_PLUGIN: Final = "overread/viewer/app-config.js"
+_PAGE: Final = "index.html"
+_HASHED: Final = re.compile(r"(?:^|.*[./-])[0-9a-f]{16,}\.[A-Za-z0-9.]+")
+"""Names that tell the content: such a file may be kept for good."""
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".jsonc": "application/json",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".woff2": "font/woff2",
+}
+
+
+def bare(_call: Call) -> Response:
+    """Lead to the folder."""
+    return redirect("/viewer/")
+
+
+def file(call: Call) -> Response:
+    """Send a file of the viewer; every other path below is a page of its single-page application."""
+    path = call.params.get("path", "")
+    if path == _CONFIG:
+        return _config(call)
+    folder = call.hub.config.ohif
+    if folder is None or not (folder / _PAGE).is_file():
+        raise HubError(
+            404,
+            "The viewer is not installed: prepare it (python -m overread.hub.viewer prepare), then start with --ohif.",
+        )
+    found = _find(folder, path)
+    if found is None:
+        if Path(path).suffix:
+            raise not_found(f"/viewer/{path}")
+        found = folder / _PAGE
+    return _send(call, found)
+
+
+def _find(folder: Path, path: str) -> Path | None:
+    if not path:
+        return None
+    found = folder / safe_path(path)
+    return found if found.is_file() else None
+
+
+def _send(call: Call, path: Path) -> Response:
+    media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    fresh = "public, max-age=31536000, immutable" if _HASHED.fullmatch(path.name) else "no-cache"
+    headers = {
+        "cache-control": fresh,
+        "content-type": media_type,
+        "vary": "Accept-Encoding",
+        "x-content-type-options": "nosniff",
+    }
+    packed = path.with_name(path.name + ".gz")
+    if "gzip" in call.request.headers.get("accept-encoding", "") and packed.is_file():
+        path = packed
+        headers["content-encoding"] = "gzip"
+    state = path.stat()
+    etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
+    if call.request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"etag": etag, "cache-control": fresh})
+    return FileResponse(path, headers=headers | {"etag": etag}, stat_result=state)
+
+
+def _config(call: Call) -> Response:
+    """Send the viewer's configuration, which a plugin brings; it is asked for anew each time."""
+    found = call.hub.schemas.static(_CONFIG_IN_PLUGIN)
+    if found is None:
+        raise HubError(404, "No plugin brings the viewer's configuration: put the core plugin's jar into HOME/plugins.")
+    content, _ = found
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"cache-control": "no-cache", "etag": etag, "content-type": _TYPES[".js"]}
+    if call.request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers)
+
+
+def exists(call: Call) -> Response:
+    """Say whether the viewer has something to show of a session: 200, else 404."""
+    experiment = find_experiment(call.db, call.params["project"], call.params["experiment"])
+    if experiment is not None:
+        images = select(Instance.pk).where(Instance.session_id == experiment.id, Instance.modality != "SEG").limit(1)
+        if call.db.scalar(images) is not None:
+            return answers.text()
+    raise not_found(f"viewable session {call.params['experiment']}")
+
+
+ROUTES = [
+    Route("GET", "/viewer", bare, Access.USER),
+    Route("GET", "/viewer/{path:path}", file, Access.USER),
+    Route("GET", "/xapi/viewer/projects/{project}/experiments/{experiment}/exists", exists, Access.READ),
+]
