@@ -10,13 +10,22 @@ const KEY = "answer:f1:reader1";
 
 /** XNAT's custom fields: a PUT replaces top-level keys and answers with the whole object. */
 class Fields {
-  stored: Record<string, unknown> = { "answer:f1:reader2": { data: { a: "theirs" }, submitted_at: "2024-01-01T00:00:00Z", form_version: 1 } };
+  stored: Record<string, unknown> = {
+    "answer:f1:reader2": { data: { a: "theirs" }, submitted_at: "2024-01-01T00:00:00Z", form_version: 1 },
+  };
   readonly peer = new Peer()
     .on(`GET ${FIELDS}`, () => this.stored)
     .on(`PUT ${FIELDS}`, (call) => (this.stored = { ...this.stored, ...(call.body as object) }));
 }
 
-const version = (a: string, submitted_at: string): { data: { a: string }; submitted_at: string; form_version: number } => ({ data: { a }, submitted_at, form_version: 2 });
+const version = (
+  a: string,
+  submitted_at: string,
+): { data: { a: string }; submitted_at: string; form_version: number } => ({
+  data: { a },
+  submitted_at,
+  form_version: 2,
+});
 
 describe("a reader's answer", () => {
   it("is none before the first one", async () => {
@@ -28,8 +37,14 @@ describe("a reader's answer", () => {
     const fields = new Fields();
     await saveAnswer(fields.peer.client, PLACE, version("mine", "2024-02-01T10:00:00Z"));
     expect(Object.keys(fields.stored)).toEqual(["answer:f1:reader2", KEY]);
-    expect(await loadAnswer(fields.peer.client, PLACE)).toMatchObject({ data: { a: "mine" }, form_version: 2, previous: [] });
-    expect(fields.peer.calls.find((call) => call.method === "PUT")?.body).toEqual({ [KEY]: { ...version("mine", "2024-02-01T10:00:00Z"), previous: [] } });
+    expect(await loadAnswer(fields.peer.client, PLACE)).toMatchObject({
+      data: { a: "mine" },
+      form_version: 2,
+      previous: [],
+    });
+    expect(fields.peer.calls.find((call) => call.method === "PUT")?.body).toEqual({
+      [KEY]: { ...version("mine", "2024-02-01T10:00:00Z"), previous: [] },
+    });
   });
 
   it("keeps every former version, also one that another tab stored meanwhile", async () => {
@@ -45,12 +60,17 @@ describe("a reader's answer", () => {
   it("is not called sent if XNAT did not keep it", async () => {
     const fields = new Fields();
     fields.peer.on(`PUT ${FIELDS}`, {});
-    await expect(saveAnswer(fields.peer.client, PLACE, version("x", "2024-02-01T00:00:00Z"))).rejects.toThrow("XNAT did not keep the answer");
+    await expect(saveAnswer(fields.peer.client, PLACE, version("x", "2024-02-01T00:00:00Z"))).rejects.toThrow(
+      "XNAT did not keep the answer",
+    );
   });
 });
 
 describe("the form on the page", () => {
-  const form = readForm({ title: "Feedback", components: [{ type: "textfield", key: "a", label: "A", validate: { required: true } }] }, "");
+  const form = readForm(
+    { title: "Feedback", components: [{ type: "textfield", key: "a", label: "A", validate: { required: true } }] },
+    "",
+  );
   let box: HTMLElement;
   beforeEach(() => {
     box = document.createElement("section");

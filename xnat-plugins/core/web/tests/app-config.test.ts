@@ -9,7 +9,11 @@ const SOURCE = readFileSync(resolve(import.meta.dirname, "../public/viewer/app-c
 interface Config {
   routerBasename: string;
   extensions: [Extension];
-  dataSources: [{ configuration: { qidoRoot: string; segmentation: { store: { defaultMode: string; transferSyntaxUID: string } } } }];
+  dataSources: [
+    {
+      configuration: { qidoRoot: string; segmentation: { store: { defaultMode: string; transferSyntaxUID: string } } };
+    },
+  ];
 }
 interface Extension {
   preRegistration: (managers: object) => void;
@@ -24,7 +28,13 @@ function configured(search: string): Config {
   return (window as unknown as { config: Config }).config;
 }
 
-const DISPLAY_SET = { Modality: "SEG", StudyInstanceUID: "1.2", SeriesInstanceUID: "1.2.9", SOPInstanceUID: "1.2.9.1", SOPClassUID: "1.2.840.10008.5.1.4.1.1.66.4" };
+const DISPLAY_SET = {
+  Modality: "SEG",
+  StudyInstanceUID: "1.2",
+  SeriesInstanceUID: "1.2.9",
+  SOPInstanceUID: "1.2.9.1",
+  SOPClassUID: "1.2.840.10008.5.1.4.1.1.66.4",
+};
 
 /** The viewer's managers; `store` plays the server. */
 function managers(store: (dataset: Record<string, unknown>, request: XMLHttpRequest) => void, segmentations = ["seg"]) {
@@ -57,7 +67,13 @@ function managers(store: (dataset: Record<string, unknown>, request: XMLHttpRequ
       return { dataset: { SOPInstanceUID: "2.25.1", SeriesInstanceUID: "2.25.2", StudyID: "No Study ID" } };
     },
   };
-  const extensionManager = { getActiveDataSource: () => [{ store: { dicom: async (dataset: Record<string, unknown>, request: XMLHttpRequest) => store(dataset, request) } }] };
+  const extensionManager = {
+    getActiveDataSource: () => [
+      {
+        store: { dicom: async (dataset: Record<string, unknown>, request: XMLHttpRequest) => store(dataset, request) },
+      },
+    ],
+  };
   return { servicesManager, commandsManager, extensionManager, notices, listeners, commands };
 }
 
@@ -65,7 +81,9 @@ describe("app-config.js", () => {
   const told: Record<string, unknown>[] = [];
   beforeEach(() => {
     told.length = 0;
-    vi.stubGlobal("parent", { postMessage: (message: Record<string, unknown>, origin: string) => told.push({ ...message, origin }) });
+    vi.stubGlobal("parent", {
+      postMessage: (message: Record<string, unknown>, origin: string) => told.push({ ...message, origin }),
+    });
     vi.stubGlobal("fetch", async () => new Response("ABC; XNAT_CSRF=token 1"));
     vi.spyOn(console, "error").mockImplementation(() => undefined);
     vi.spyOn(console, "debug").mockImplementation(() => undefined);
@@ -84,12 +102,21 @@ describe("app-config.js", () => {
   });
 
   it("stores label maps, uncompressed", () => {
-    expect(configured("?project=BTS").dataSources[0].configuration.segmentation.store).toEqual({ defaultMode: "labelmap", transferSyntaxUID: "1.2.840.10008.1.2.1" });
+    expect(configured("?project=BTS").dataSources[0].configuration.segmentation.store).toEqual({
+      defaultMode: "labelmap",
+      transferSyntaxUID: "1.2.840.10008.1.2.1",
+    });
   });
 
   it("hangs the first series of the address", () => {
-    const [{ protocol }] = configured("?project=BTS&SeriesInstanceUIDs=1.5,1.6,1.9").extensions[0].getHangingProtocolModule();
-    expect(protocol.displaySetSelectors.image.seriesMatchingRules).toContainEqual({ attribute: "SeriesInstanceUID", constraint: { equals: { value: "1.5" } }, required: true });
+    const [{ protocol }] = configured(
+      "?project=BTS&SeriesInstanceUIDs=1.5,1.6,1.9",
+    ).extensions[0].getHangingProtocolModule();
+    expect(protocol.displaySetSelectors.image.seriesMatchingRules).toContainEqual({
+      attribute: "SeriesInstanceUID",
+      constraint: { equals: { value: "1.5" } },
+      required: true,
+    });
   });
 
   it("names the mask that was changed, carries the token, and tells under which UIDs the server keeps it", async () => {
@@ -98,9 +125,17 @@ describe("app-config.js", () => {
     await save(
       managers((dataset, request) => {
         stored = dataset;
-        vi.spyOn(XMLHttpRequest.prototype, "open").mockImplementation((_: string, to: string | URL) => void (url = String(to)));
+        vi.spyOn(XMLHttpRequest.prototype, "open").mockImplementation(
+          (_: string, to: string | URL) => void (url = String(to)),
+        );
         request.open("post", "/xapi/dicomweb/projects/BTS/studies", true);
-        const answer = { "00081199": { Value: [{ "00081155": { Value: ["9.9.1"] }, "00081190": { Value: ["/x/studies/1/series/9.9/instances/9.9.1"] } }] } };
+        const answer = {
+          "00081199": {
+            Value: [
+              { "00081155": { Value: ["9.9.1"] }, "00081190": { Value: ["/x/studies/1/series/9.9/instances/9.9.1"] } },
+            ],
+          },
+        };
         Object.defineProperty(request, "responseText", { value: JSON.stringify(answer) });
       }),
     );
@@ -110,19 +145,32 @@ describe("app-config.js", () => {
       {
         StudyInstanceUID: "1.2",
         ReferencedSeriesSequence: [
-          { SeriesInstanceUID: "1.2.9", ReferencedSOPSequence: [{ ReferencedSOPClassUID: DISPLAY_SET.SOPClassUID, ReferencedSOPInstanceUID: "1.2.9.1" }] },
+          {
+            SeriesInstanceUID: "1.2.9",
+            ReferencedSOPSequence: [
+              { ReferencedSOPClassUID: DISPLAY_SET.SOPClassUID, ReferencedSOPInstanceUID: "1.2.9.1" },
+            ],
+          },
         ],
       },
     ]);
     expect(told.map((message) => message["type"])).toEqual(["overread:saving", "overread:saved"]);
-    expect(told[1]).toMatchObject({ seriesInstanceUID: "9.9", sopInstanceUID: "9.9.1", origin: window.location.origin });
+    expect(told[1]).toMatchObject({
+      seriesInstanceUID: "9.9",
+      sopInstanceUID: "9.9.1",
+      origin: window.location.origin,
+    });
   });
 
   it("names no predecessor for a mask that a reader drew from nothing", async () => {
     let stored: Record<string, unknown> = { PredecessorDocumentsSequence: "?" };
     await save(managers((dataset) => void (stored = dataset), ["own"]));
     expect(stored).not.toHaveProperty("PredecessorDocumentsSequence");
-    expect(told.at(-1)).toMatchObject({ type: "overread:saved", seriesInstanceUID: "2.25.2", sopInstanceUID: "2.25.1" });
+    expect(told.at(-1)).toMatchObject({
+      type: "overread:saved",
+      seriesInstanceUID: "2.25.2",
+      sopInstanceUID: "2.25.1",
+    });
   });
 
   it.each([
@@ -132,7 +180,8 @@ describe("app-config.js", () => {
     ["", 401, "your login has run out; log in again in another tab, then save"],
   ])("tells why the server refused: %j", async (text, status, words) => {
     const made = managers((_, request) => {
-      for (const [name, value] of Object.entries({ responseText: text, status, readyState: 4 })) Object.defineProperty(request, name, { value });
+      for (const [name, value] of Object.entries({ responseText: text, status, readyState: 4 }))
+        Object.defineProperty(request, name, { value });
       throw new Error("request failed");
     });
     await save(made);
@@ -143,7 +192,10 @@ describe("app-config.js", () => {
   it("says what is missing when there is nothing to save", async () => {
     const made = managers(() => undefined, []);
     await save(made);
-    expect(told.at(-1)).toMatchObject({ type: "overread:save-failed", message: "there is no segmentation: add one at the right, and paint" });
+    expect(told.at(-1)).toMatchObject({
+      type: "overread:save-failed",
+      message: "there is no segmentation: add one at the right, and paint",
+    });
   });
 
   it("takes a change for an edit only after the reader has touched the picture", () => {

@@ -40,7 +40,10 @@ describe("XnatClient", () => {
     const peer = new Peer().on("PUT /xapi/x", (call) => call.body as object);
     expect(await peer.client.putJson("/xapi/x", { a: 1 })).toEqual({ a: 1 });
     await peer.client.putJson("/xapi/x", { a: 2 });
-    expect(peer.calls.filter((call) => call.method === "PUT").map((call) => call.query.get("XNAT_CSRF"))).toEqual(["token-1", "token-1"]);
+    expect(peer.calls.filter((call) => call.method === "PUT").map((call) => call.query.get("XNAT_CSRF"))).toEqual([
+      "token-1",
+      "token-1",
+    ]);
     expect(peer.calls.filter((call) => call.path === "/data/JSESSION")).toHaveLength(1);
   });
 
@@ -48,7 +51,9 @@ describe("XnatClient", () => {
     let token = 0;
     const peer = new Peer()
       .on("GET /data/JSESSION", () => `ABC; XNAT_CSRF=token-${++token}`)
-      .on("PUT /xapi/x", (call) => (call.query.get("XNAT_CSRF") === "token-2" ? {} : new Response("", { status: 403 })));
+      .on("PUT /xapi/x", (call) =>
+        call.query.get("XNAT_CSRF") === "token-2" ? {} : new Response("", { status: 403 }),
+      );
     expect(await peer.client.putJson("/xapi/x", {})).toEqual({});
   });
 
@@ -65,6 +70,8 @@ describe("addresses", () => {
   });
 
   it("encodes where the login leads back to", () => {
-    expect(loginUrl("/overread/open?study=a&uid=1.2")).toBe("/app/template/Login.vm?next=%2Foverread%2Fopen%3Fstudy%3Da%26uid%3D1.2");
+    expect(loginUrl("/overread/open?study=a&uid=1.2")).toBe(
+      "/app/template/Login.vm?next=%2Foverread%2Fopen%3Fstudy%3Da%26uid%3D1.2",
+    );
   });
 });

@@ -13,14 +13,50 @@ const FORM = readForm(
         type: "panel",
         key: "panel",
         components: [
-          { type: "radio", key: "usable", label: "Usable?", validate: { required: true }, values: [{ value: "yes", label: "Yes" }, { value: "no", label: "No" }] },
-          { type: "textarea", key: "why", label: "Why not?", validate: { required: true, maxLength: 10 }, conditional: { show: true, when: "usable", eq: "no" } },
+          {
+            type: "radio",
+            key: "usable",
+            label: "Usable?",
+            validate: { required: true },
+            values: [
+              { value: "yes", label: "Yes" },
+              { value: "no", label: "No" },
+            ],
+          },
+          {
+            type: "textarea",
+            key: "why",
+            label: "Why not?",
+            validate: { required: true, maxLength: 10 },
+            conditional: { show: true, when: "usable", eq: "no" },
+          },
         ],
       },
-      { type: "columns", columns: [{ components: [{ type: "number", key: "grade", label: "Grade", validate: { min: 1, max: 4 } }] }] },
-      { type: "select", key: "side", label: "Side", data: { values: [{ value: "l", label: "Left" }, { value: "r", label: "Right" }] } },
+      {
+        type: "columns",
+        columns: [{ components: [{ type: "number", key: "grade", label: "Grade", validate: { min: 1, max: 4 } }] }],
+      },
+      {
+        type: "select",
+        key: "side",
+        label: "Side",
+        data: {
+          values: [
+            { value: "l", label: "Left" },
+            { value: "r", label: "Right" },
+          ],
+        },
+      },
       { type: "checkbox", key: "sure", label: "I am sure", validate: { required: "true" } },
-      { type: "selectboxes", key: "faults", label: "Faults", values: [{ value: "edge", label: "Edge" }, { value: "miss", label: "Missed" }] },
+      {
+        type: "selectboxes",
+        key: "faults",
+        label: "Faults",
+        values: [
+          { value: "edge", label: "Edge" },
+          { value: "miss", label: "Missed" },
+        ],
+      },
       { type: "textfield", key: "detail", label: "Which?", conditional: { show: "true", when: "faults", eq: "miss" } },
       { type: "signature", key: "sign", label: "Sign here" },
       { type: "content", key: "note", html: `<p>Look <b>twice</b></p>${HOSTILE}` },
@@ -34,12 +70,25 @@ const keys = (data: Record<string, unknown>): string[] => visible(FORM, data).ma
 
 describe("readForm", () => {
   it("takes questions out of panels and columns, in order, without buttons", () => {
-    expect(FORM.questions.map((question) => question.key)).toEqual(["usable", "why", "grade", "side", "sure", "faults", "detail", "sign", "note"]);
+    expect(FORM.questions.map((question) => question.key)).toEqual([
+      "usable",
+      "why",
+      "grade",
+      "side",
+      "sure",
+      "faults",
+      "detail",
+      "sign",
+      "note",
+    ]);
     expect(FORM.version).toBe(3);
   });
 
   it("keeps a type that it does not know, to say so", () => {
-    expect(FORM.questions.find((question) => question.key === "sign")).toMatchObject({ type: "unsupported", foreignType: "signature" });
+    expect(FORM.questions.find((question) => question.key === "sign")).toMatchObject({
+      type: "unsupported",
+      foreignType: "signature",
+    });
   });
 
   it("makes plain words of content and runs nothing in it", () => {
@@ -47,9 +96,12 @@ describe("readForm", () => {
     expect((globalThis as Record<string, unknown>)["hacked"]).toBeUndefined();
   });
 
-  it.each([[null], ["x"], [{ components: "x" }], [{ components: [1, null] }]])("reads %j as a form without questions", (json) => {
-    expect(readForm(json, "").questions).toEqual([]);
-  });
+  it.each([[null], ["x"], [{ components: "x" }], [{ components: [1, null] }]])(
+    "reads %j as a form without questions",
+    (json) => {
+      expect(readForm(json, "").questions).toEqual([]);
+    },
+  );
 });
 
 describe("answers", () => {
@@ -83,10 +135,21 @@ describe("answers", () => {
   });
 
   it("say what is missing or wrong", () => {
-    const problems = Object.fromEntries(check(FORM, { usable: "no", grade: 9, side: "up" }).map((error) => [error.key, error.message]));
-    expect(problems).toEqual({ why: "Answer this.", grade: "At most 4.", side: "Choose one of the answers.", sure: "Tick this." });
-    expect(check(FORM, { usable: "no", why: "far too long an answer", sure: true })).toEqual([{ key: "why", message: "At most 10 characters; this has 22." }]);
-    expect(check(FORM, { usable: "yes", sure: true, grade: Number.NaN })).toEqual([{ key: "grade", message: "Give a number." }]);
+    const problems = Object.fromEntries(
+      check(FORM, { usable: "no", grade: 9, side: "up" }).map((error) => [error.key, error.message]),
+    );
+    expect(problems).toEqual({
+      why: "Answer this.",
+      grade: "At most 4.",
+      side: "Choose one of the answers.",
+      sure: "Tick this.",
+    });
+    expect(check(FORM, { usable: "no", why: "far too long an answer", sure: true })).toEqual([
+      { key: "why", message: "At most 10 characters; this has 22." },
+    ]);
+    expect(check(FORM, { usable: "yes", sure: true, grade: Number.NaN })).toEqual([
+      { key: "grade", message: "Give a number." },
+    ]);
     expect(check(FORM, { usable: "yes", sure: true })).toEqual([]);
   });
 });
@@ -155,7 +218,13 @@ describe("FormView", () => {
   });
 
   it("shows hostile words as words", () => {
-    const view = new FormView(readForm({ components: [{ type: "radio", key: "a", label: HOSTILE, values: [{ value: "x", label: HOSTILE }] }] }, ""), {});
+    const view = new FormView(
+      readForm(
+        { components: [{ type: "radio", key: "a", label: HOSTILE, values: [{ value: "x", label: HOSTILE }] }] },
+        "",
+      ),
+      {},
+    );
     document.body.append(view.element);
     expect(document.querySelector("img, script")).toBeNull();
     expect(document.body.textContent).toContain("<img src=x");

@@ -6,7 +6,9 @@ import { Peer, tableOf } from "./peer";
 const STUDIES = { "brain-tumor": { project: "BTS", title: "Glioma" } };
 
 function peer(): Peer {
-  return new Peer().on("GET /data/config/overread/studies", STUDIES).on("GET /data/projects/BTS/experiments", tableOf());
+  return new Peer()
+    .on("GET /data/config/overread/studies", STUDIES)
+    .on("GET /data/projects/BTS/experiments", tableOf());
 }
 
 describe("readRequest", () => {
@@ -31,29 +33,53 @@ describe("readRequest", () => {
 describe("resolve", () => {
   it("names the studies of the site for an unknown one", async () => {
     const result = await resolve(peer().client, readRequest("?study=liver&uid=1.2"));
-    expect(result).toEqual({ kind: "unknown-study", studies: [{ id: "brain-tumor", project: "BTS", title: "Glioma" }] });
+    expect(result).toEqual({
+      kind: "unknown-study",
+      studies: [{ id: "brain-tumor", project: "BTS", title: "Glioma" }],
+    });
   });
 
   it("finds the one exam of a UID", async () => {
-    const server = peer().on("GET /data/projects/BTS/experiments", tableOf({ ID: "E1", UID: "1.2", date: "2024-01-01", label: "L", subject_ID: "S1" }));
-    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({ kind: "found", exam: { id: "E1" } });
+    const server = peer().on(
+      "GET /data/projects/BTS/experiments",
+      tableOf({ ID: "E1", UID: "1.2", date: "2024-01-01", label: "L", subject_ID: "S1" }),
+    );
+    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({
+      kind: "found",
+      exam: { id: "E1" },
+    });
     expect(server.calls.at(-1)?.query.get("UID")).toBe("1.2");
   });
 
   it("asks by accession number under XNAT's name for it, and lists several hits", async () => {
     const server = peer().on("GET /data/projects/BTS/experiments", tableOf({ ID: "E1" }, { ID: "E2" }));
-    expect(await resolve(server.client, readRequest("?study=brain-tumor&accession=A1"))).toMatchObject({ kind: "several", exams: [{ id: "E1" }, { id: "E2" }] });
+    expect(await resolve(server.client, readRequest("?study=brain-tumor&accession=A1"))).toMatchObject({
+      kind: "several",
+      exams: [{ id: "E1" }, { id: "E2" }],
+    });
     expect(server.calls.at(-1)?.query.get("dcmAccessionNumber")).toBe("A1");
   });
 
   it("sees an exam that is arriving", async () => {
-    const server = peer().on("GET /data/prearchive/projects/BTS", tableOf({ tag: "1.2", status: "_RECEIVING" }, { tag: "1.3", status: "READY" }));
-    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({ kind: "arriving", status: "Images are coming in." });
-    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.9"))).toMatchObject({ kind: "absent", others: 2 });
+    const server = peer().on(
+      "GET /data/prearchive/projects/BTS",
+      tableOf({ tag: "1.2", status: "_RECEIVING" }, { tag: "1.3", status: "READY" }),
+    );
+    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({
+      kind: "arriving",
+      status: "Images are coming in.",
+    });
+    expect(await resolve(server.client, readRequest("?study=brain-tumor&uid=1.9"))).toMatchObject({
+      kind: "absent",
+      others: 2,
+    });
   });
 
   it("says that an exam is absent where the prearchive is hidden", async () => {
-    expect(await resolve(peer().client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({ kind: "absent", others: null });
+    expect(await resolve(peer().client, readRequest("?study=brain-tumor&uid=1.2"))).toMatchObject({
+      kind: "absent",
+      others: null,
+    });
   });
 
   it("asks which exam if the button names none", async () => {

@@ -6,7 +6,18 @@ const RULE: ProgressionRule = { baseline: "first", increasePct: 40 };
 
 function point(date: string, volumeMl: number | null, more: Partial<Point> = {}): Point {
   const id = `${date}-${more.origin ?? "ai"}-${more.storedAt ?? ""}`;
-  return { date, examId: `E${date}`, resultId: id, origin: "ai", reader: "", model: "m 1", volumeMl, reason: "", storedAt: date, ...more };
+  return {
+    date,
+    examId: `E${date}`,
+    resultId: id,
+    origin: "ai",
+    reader: "",
+    model: "m 1",
+    volumeMl,
+    reason: "",
+    storedAt: date,
+    ...more,
+  };
 }
 
 describe("follow", () => {
@@ -18,17 +29,29 @@ describe("follow", () => {
   });
 
   it("has neither change nor baseline for the first value", () => {
-    expect(follow([point("2024-01-01", 10)], RULE)[0]).toMatchObject({ baseline: null, changeMl: null, changePct: null, crossed: false });
+    expect(follow([point("2024-01-01", 10)], RULE)[0]).toMatchObject({
+      baseline: null,
+      changeMl: null,
+      changePct: null,
+      crossed: false,
+    });
   });
 
   it("does not divide by a baseline of zero: something new counts, nothing does not", () => {
     const changes = follow([point("2024-01-01", 0), point("2024-02-01", 0), point("2024-03-01", 0.3)], RULE);
-    expect(changes.map((change) => [change.changePct, change.crossed, change.isNew])).toEqual([[null, false, false], [null, false, false], [null, true, true]]);
+    expect(changes.map((change) => [change.changePct, change.crossed, change.isNew])).toEqual([
+      [null, false, false],
+      [null, false, false],
+      [null, true, true],
+    ]);
     expect(changes.map(percent)).toEqual(["baseline", "none", "new"]);
   });
 
   it("passes over exams without a value, also as a baseline", () => {
-    const changes = follow([point("2024-01-01", null, { reason: "no FLAIR" }), point("2024-02-01", 10), point("2024-03-01", 20)], RULE);
+    const changes = follow(
+      [point("2024-01-01", null, { reason: "no FLAIR" }), point("2024-02-01", 10), point("2024-03-01", 20)],
+      RULE,
+    );
     expect(changes[0]?.changeMl).toBeNull();
     expect(changes[1]?.baseline).toBeNull();
     expect(changes[2]?.baseline?.date).toBe("2024-02-01");
@@ -41,7 +64,9 @@ describe("follow", () => {
     ["lowest", [null, 10, 4, 4]],
   ] as const)("compares with the %s value", (baseline, expected) => {
     const values = [10, 4, 8, 16].map((value, index) => point(`2024-0${index + 1}-01`, value));
-    expect(follow(values, { baseline, increasePct: 40 }).map((change) => change.baseline?.volumeMl ?? null)).toEqual(expected);
+    expect(follow(values, { baseline, increasePct: 40 }).map((change) => change.baseline?.volumeMl ?? null)).toEqual(
+      expected,
+    );
   });
 
   it("does not depend on the order in which values come", () => {
@@ -79,7 +104,11 @@ describe("timeline", () => {
   it("lets an edit of the last exam change its own call only", () => {
     const smaller = point("2024-02-01", 12, { origin: "edited", storedAt: "2024-02-05" });
     const rows = timeline([...ai, smaller], RULE);
-    expect(rows.map((row) => [row.point.volumeMl, row.followed, row.crossed])).toEqual([[10, true, false], [20, false, true], [12, true, false]]);
+    expect(rows.map((row) => [row.point.volumeMl, row.followed, row.crossed])).toEqual([
+      [10, true, false],
+      [20, false, true],
+      [12, true, false],
+    ]);
   });
 
   it("loses no value", () => {
@@ -90,6 +119,11 @@ describe("timeline", () => {
 
 describe("words", () => {
   it("signs changes, but not nothing", () => {
-    expect([signed(1.234, 2), signed(-1.234, 1), signed(0.001, 2), signed(-0.001, 2)]).toEqual(["+1.23", "\u22121.2", "0.00", "0.00"]);
+    expect([signed(1.234, 2), signed(-1.234, 1), signed(0.001, 2), signed(-0.001, 2)]).toEqual([
+      "+1.23",
+      "\u22121.2",
+      "0.00",
+      "0.00",
+    ]);
   });
 });

@@ -17,7 +17,18 @@ const MANIFEST = readManifest({ id: "s", title: "Study", mode: "assist" }, "BTS"
 const RULE = { baseline: "first", increasePct: 40 } as const;
 
 function point(date: string, volumeMl: number | null, more: Partial<Point> = {}): Point {
-  return { date, examId: `E${date}`, resultId: `R${date}${more.origin ?? ""}`, origin: "ai", reader: "", model: "m 1", volumeMl, reason: "", storedAt: date, ...more };
+  return {
+    date,
+    examId: `E${date}`,
+    resultId: `R${date}${more.origin ?? ""}`,
+    origin: "ai",
+    reader: "",
+    model: "m 1",
+    volumeMl,
+    reason: "",
+    storedAt: date,
+    ...more,
+  };
 }
 
 const POINTS = [
@@ -26,21 +37,30 @@ const POINTS = [
   point("2023-06-10", 11, { origin: "edited", reader: "reader1", storedAt: "2023-06-11" }),
   point("2024-01-10", 15),
 ];
-const context = { currentExamId: "E2024-01-10", increasePct: 40, hrefOf: (id: string) => `/overread/review?project=BTS&experiment=${id}`, open: () => undefined };
+const context = {
+  currentExamId: "E2024-01-10",
+  increasePct: 40,
+  hrefOf: (id: string) => `/overread/review?project=BTS&experiment=${id}`,
+  open: () => undefined,
+};
 
 beforeEach(() => document.body.replaceChildren());
 
 describe("table", () => {
   it("has a row for each value, with origin in words and shape, and red where the threshold is reached", () => {
     document.body.append(table(timeline(POINTS, RULE), context));
-    const rows = [...document.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent?.trim()));
+    const rows = [...document.querySelectorAll("tbody tr")].map((row) =>
+      [...row.children].map((cell) => cell.textContent?.trim()),
+    );
     expect(rows).toEqual([
       ["2023-01-10", "AI", "10.00", "", "baseline"],
       ["2023-06-10", "AI (corrected)", "12.00", "+2.00", "+20.0 %"],
       ["2023-06-10", "Edited, reader1", "11.00", "+1.00", "+10.0 %"],
       ["2024-01-10", "AI", "15.00", "+5.00", "+50.0 % \u25B2"],
     ]);
-    expect([...document.querySelectorAll("tr.crossed")].map((row) => row.getAttribute("data-result"))).toEqual(["R2024-01-10"]);
+    expect([...document.querySelectorAll("tr.crossed")].map((row) => row.getAttribute("data-result"))).toEqual([
+      "R2024-01-10",
+    ]);
     expect(document.querySelectorAll(".key.ai circle")).toHaveLength(3);
     expect(document.querySelectorAll(".key.edited path")).toHaveLength(1);
     expect(document.querySelector("tr.current a")?.getAttribute("aria-current")).toBe("page");
@@ -59,8 +79,14 @@ describe("table", () => {
   });
 
   it("has no percentage over a baseline where nothing was found", () => {
-    document.body.append(table(timeline([point("2023-01-10", 0), point("2023-06-10", 0), point("2023-09-10", 0.4)], RULE), context));
-    expect([...document.querySelectorAll("tbody tr td:last-child")].map((cell) => cell.textContent)).toEqual(["baseline", "none", "new \u25B2"]);
+    document.body.append(
+      table(timeline([point("2023-01-10", 0), point("2023-06-10", 0), point("2023-09-10", 0.4)], RULE), context),
+    );
+    expect([...document.querySelectorAll("tbody tr td:last-child")].map((cell) => cell.textContent)).toEqual([
+      "baseline",
+      "none",
+      "new \u25B2",
+    ]);
     expect(document.querySelector("caption")?.textContent).toContain("no percentage is defined");
     expect(document.body.textContent).not.toMatch(/NaN|Infinity/);
   });
@@ -76,7 +102,9 @@ describe("plot", () => {
     document.body.append(plot(timeline(POINTS, RULE), context));
     const marks = [...document.querySelectorAll("a.mark")];
     expect(marks).toHaveLength(4);
-    expect(marks.map((mark) => mark.getAttribute("aria-label"))).toContain("2024-01-10: 15.00 mL (AI), +5.00 mL, +50.0 % since 2023-01-10: at or above the threshold");
+    expect(marks.map((mark) => mark.getAttribute("aria-label"))).toContain(
+      "2024-01-10: 15.00 mL (AI), +5.00 mL, +50.0 % since 2023-01-10: at or above the threshold",
+    );
     expect(document.querySelectorAll("a.mark.crossed")).toHaveLength(1);
     expect(document.querySelectorAll("a.edited path.shape")).toHaveLength(1);
     expect(document.querySelector(".threshold-text")?.textContent).toBe("+40 % = 14.00 mL");
@@ -101,7 +129,9 @@ describe("plot", () => {
 
   it("draws one exam, and exams of one day, without dividing by nothing", () => {
     document.body.append(plot(timeline([point("2023-01-10", 0)], RULE), context));
-    document.body.append(plot(timeline([point("2023-01-10", 5), point("2023-01-10", 6, { examId: "other" })], RULE), context));
+    document.body.append(
+      plot(timeline([point("2023-01-10", 5), point("2023-01-10", 6, { examId: "other" })], RULE), context),
+    );
     expect(document.body.innerHTML).not.toMatch(/NaN|Infinity/);
   });
 });
@@ -123,7 +153,17 @@ describe("scales", () => {
 });
 
 describe("header", () => {
-  const exam: Exam = { id: "E1", label: "L", subjectId: "S", date: "2024-01-10", studyInstanceUid: "1.2", patientId: "P-1", patientName: HOSTILE, modality: "MR", series: [] };
+  const exam: Exam = {
+    id: "E1",
+    label: "L",
+    subjectId: "S",
+    date: "2024-01-10",
+    studyInstanceUid: "1.2",
+    patientId: "P-1",
+    patientName: HOSTILE,
+    modality: "MR",
+    series: [],
+  };
   const ai = { modelName: "net", modelVersion: "1.0.0" } as Result;
 
   it("shows a hostile patient name as words", () => {
@@ -141,32 +181,64 @@ describe("header", () => {
 
 describe("masks", () => {
   const result = (id: string, origin: "ai" | "edited", seg: string, images: string[] = []): Result =>
-    ({ id, origin, segSeriesUid: seg, imageSeriesUids: images, modelName: "net", modelVersion: "1", reader: "reader1", storedAt: "2024-01-10 10:00:00.0" }) as unknown as Result;
+    ({
+      id,
+      origin,
+      segSeriesUid: seg,
+      imageSeriesUids: images,
+      modelName: "net",
+      modelVersion: "1",
+      reader: "reader1",
+      storedAt: "2024-01-10 10:00:00.0",
+    }) as unknown as Result;
 
   it("are the newest edit first, then the AI's, then none; an edit shows the AI's images if it names none", () => {
-    const masks = masksOf([result("a", "ai", "1.1", ["9.1"]), result("b", "edited", "1.2"), result("c", "edited", "1.3", ["9.2"])]);
+    const masks = masksOf([
+      result("a", "ai", "1.1", ["9.1"]),
+      result("b", "edited", "1.2"),
+      result("c", "edited", "1.3", ["9.2"]),
+    ]);
     expect(masks.map((mask) => mask.segSeriesUid)).toEqual(["1.3", "1.2", "1.1", ""]);
     expect(masks.map((mask) => mask.imageSeriesUids)).toEqual([["9.2"], ["9.2"], ["9.1"], ["9.2"]]);
   });
 
   it("are none, on the images, where the AI found nothing", () => {
-    expect(masksOf([result("a", "ai", "", ["9.1"])])).toEqual([{ segSeriesUid: "", label: "No mask", imageSeriesUids: ["9.1"] }]);
+    expect(masksOf([result("a", "ai", "", ["9.1"])])).toEqual([
+      { segSeriesUid: "", label: "No mask", imageSeriesUids: ["9.1"] },
+    ]);
   });
 });
 
 describe("viewer", () => {
   it("is addressed with the images first and the mask last", () => {
-    const url = new URL(viewerUrl({ project: "BTS", studyInstanceUid: "1.2", imageSeriesUids: ["1.2.1", "1.2.2"], segSeriesUid: "1.2.9" }), "http://x");
+    const url = new URL(
+      viewerUrl({
+        project: "BTS",
+        studyInstanceUid: "1.2",
+        imageSeriesUids: ["1.2.1", "1.2.2"],
+        segSeriesUid: "1.2.9",
+      }),
+      "http://x",
+    );
     expect(url.pathname).toBe("/viewer/segmentation");
-    expect(Object.fromEntries(url.searchParams)).toEqual({ project: "BTS", StudyInstanceUIDs: "1.2", SeriesInstanceUIDs: "1.2.1,1.2.2,1.2.9", hangingProtocolId: "review" });
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      project: "BTS",
+      StudyInstanceUIDs: "1.2",
+      SeriesInstanceUIDs: "1.2.1,1.2.2,1.2.9",
+      hangingProtocolId: "review",
+    });
   });
 
   it("shows the whole study where no series is known", () => {
-    expect(viewerUrl({ project: "BTS", studyInstanceUid: "1.2", imageSeriesUids: [], segSeriesUid: "" })).not.toContain("SeriesInstanceUIDs");
+    expect(viewerUrl({ project: "BTS", studyInstanceUid: "1.2", imageSeriesUids: [], segSeriesUid: "" })).not.toContain(
+      "SeriesInstanceUIDs",
+    );
   });
 
   it("is XNAT's own where there is no OHIF 3", () => {
-    expect(xnatViewerUrl({ project: "P", subjectId: "S", examId: "E", examLabel: "L" })).toBe("/VIEWER?subjectId=S&projectId=P&experimentId=E&experimentLabel=L");
+    expect(xnatViewerUrl({ project: "P", subjectId: "S", examId: "E", examLabel: "L" })).toBe(
+      "/VIEWER?subjectId=S&projectId=P&experimentId=E&experimentLabel=L",
+    );
   });
 
   it.each([[null], ["overread:saved"], [{ type: "other" }], [{}]])("does not hear %j", (data) => {
@@ -193,7 +265,13 @@ describe("viewer", () => {
 });
 
 describe("el", () => {
-  it.each([["onclick", "x"], ["srcdoc", "x"], ["style", "x"], ["href", "javascript:alert(1)"], ["src", "http://evil.test/"]])("refuses %s=%s", (name, value) => {
+  it.each([
+    ["onclick", "x"],
+    ["srcdoc", "x"],
+    ["style", "x"],
+    ["href", "javascript:alert(1)"],
+    ["src", "http://evil.test/"],
+  ])("refuses %s=%s", (name, value) => {
     expect(() => el("a", { [name]: value })).toThrow();
   });
 });

@@ -4,8 +4,18 @@ import { type Expected, waitForResult } from "../src/review/watch";
 import type { Run } from "../src/xnat/processing";
 import { Peer, tableOf } from "./peer";
 
-const STUDY = { project: "BTS", resultType: "braintumor:resultData", wrapperName: "segment", recomputeWrapperName: "measure" };
-const expected = (known: ReadonlySet<string>, onRun: (run: Run) => void = () => undefined): Expected => ({ manifest: STUDY, examId: "E1", known, onRun });
+const STUDY = {
+  project: "BTS",
+  resultType: "braintumor:resultData",
+  wrapperName: "segment",
+  recomputeWrapperName: "measure",
+};
+const expected = (known: ReadonlySet<string>, onRun: (run: Run) => void = () => undefined): Expected => ({
+  manifest: STUDY,
+  examId: "E1",
+  known,
+  onRun,
+});
 const QUICK = { firstMs: 1, factor: 1, maxMs: 1, giveUpMs: 30 };
 const RESULT = { ID: "R2", label: "BT-EDIT", xsiType: "braintumor:resultData" };
 const COLLECTION = { ID: "C1", label: "AI-1", xsiType: "icr:roiCollectionData" };
@@ -15,8 +25,13 @@ const never = (): AbortSignal => new AbortController().signal;
 describe("waitForResult", () => {
   it("comes back as soon as a result is there that was not known", async () => {
     let asked = 0;
-    const peer = new Peer().on("GET /data/experiments/E1/assessors", () => tableOf({ ...RESULT, ID: "R1" }, COLLECTION, ...(++asked < 3 ? [] : [RESULT])));
-    expect(await waitForResult(peer.client, expected(KNOWN), never(), QUICK)).toEqual({ kind: "arrived", resultIds: ["R2"] });
+    const peer = new Peer().on("GET /data/experiments/E1/assessors", () =>
+      tableOf({ ...RESULT, ID: "R1" }, COLLECTION, ...(++asked < 3 ? [] : [RESULT])),
+    );
+    expect(await waitForResult(peer.client, expected(KNOWN), never(), QUICK)).toEqual({
+      kind: "arrived",
+      resultIds: ["R2"],
+    });
     expect(asked).toBe(3);
   });
 
@@ -24,18 +39,49 @@ describe("waitForResult", () => {
     const statuses = ["Running", "Finalizing", "Complete"];
     const peer = new Peer()
       .on("GET /data/experiments/E1/assessors", tableOf(RESULT))
-      .on("GET /data/services/workflows", () => tableOf({ workflow_id: "7", id: "E1", pipeline_name: "segment", status: statuses.shift() ?? "", percentageComplete: "55" }));
+      .on("GET /data/services/workflows", () =>
+        tableOf({
+          workflow_id: "7",
+          id: "E1",
+          pipeline_name: "segment",
+          status: statuses.shift() ?? "",
+          percentageComplete: "55",
+        }),
+      );
     const runs: Run[] = [];
-    expect(await waitForResult(peer.client, expected(new Set(), (run) => runs.push(run)), never(), QUICK)).toMatchObject({ kind: "arrived" });
-    expect(runs.map((run) => [run.state, run.progressPct])).toEqual([["running", 55], ["running", 55], ["complete", 55]]);
+    expect(
+      await waitForResult(
+        peer.client,
+        expected(new Set(), (run) => runs.push(run)),
+        never(),
+        QUICK,
+      ),
+    ).toMatchObject({ kind: "arrived" });
+    expect(runs.map((run) => [run.state, run.progressPct])).toEqual([
+      ["running", 55],
+      ["running", 55],
+      ["complete", 55],
+    ]);
   });
 
   it("tells why measuring a new collection failed", async () => {
     const peer = new Peer()
       .on("GET /data/experiments/E1/assessors", tableOf({ ...COLLECTION, ID: "C2" }))
-      .on("GET /data/services/workflows", (call) => tableOf({ workflow_id: "9", id: call.query.get("experiment") ?? "", pipeline_name: "measure", status: "Failed" }))
-      .on("GET /xapi/projects/BTS/containers", [{ id: 1, "workflow-id": "9", status: "Failed", reason: "geometry differs" }]);
-    expect(await waitForResult(peer.client, expected(KNOWN), never(), QUICK)).toEqual({ kind: "failed", reason: "geometry differs" });
+      .on("GET /data/services/workflows", (call) =>
+        tableOf({
+          workflow_id: "9",
+          id: call.query.get("experiment") ?? "",
+          pipeline_name: "measure",
+          status: "Failed",
+        }),
+      )
+      .on("GET /xapi/projects/BTS/containers", [
+        { id: 1, "workflow-id": "9", status: "Failed", reason: "geometry differs" },
+      ]);
+    expect(await waitForResult(peer.client, expected(KNOWN), never(), QUICK)).toEqual({
+      kind: "failed",
+      reason: "geometry differs",
+    });
     expect(peer.calls.find((call) => call.path === "/data/services/workflows")?.query.get("experiment")).toBe("C2");
   });
 
@@ -66,7 +112,11 @@ describe("poll", () => {
 
   it("stops at once when it is told to", async () => {
     const controller = new AbortController();
-    const waiting = poll(async () => null, { firstMs: 60_000, factor: 1, maxMs: 60_000, giveUpMs: 600_000 }, controller.signal);
+    const waiting = poll(
+      async () => null,
+      { firstMs: 60_000, factor: 1, maxMs: 60_000, giveUpMs: 600_000 },
+      controller.signal,
+    );
     controller.abort();
     expect(await waiting).toBeNull();
   });

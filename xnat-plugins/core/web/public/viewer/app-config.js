@@ -12,12 +12,12 @@
  * What is stored here is a draft: OHIF's own SEG writer has known faults, so the server writes it anew.
  */
 (function () {
-  'use strict';
+  "use strict";
 
   const query = new URLSearchParams(window.location.search);
-  const project = /^[A-Za-z0-9_-]+$/.test(query.get('project') || '') ? query.get('project') : '_';
-  const firstSeries = (query.get('SeriesInstanceUIDs') || '').split(',')[0];
-  const root = '/xapi/dicomweb/projects/' + project;
+  const project = /^[A-Za-z0-9_-]+$/.test(query.get("project") || "") ? query.get("project") : "_";
+  const firstSeries = (query.get("SeriesInstanceUIDs") || "").split(",")[0];
+  const root = "/xapi/dicomweb/projects/" + project;
 
   const BRUSH_RADIUS_MM = 5; // OHIF's own 25 mm is larger than most lesions
 
@@ -28,9 +28,9 @@
   // --- Saving -------------------------------------------------------------------------------------------------
 
   async function csrfToken() {
-    const response = await fetch('/data/JSESSION?CSRF=true', { credentials: 'same-origin', cache: 'no-store' });
-    const found = /XNAT_CSRF=([^;\s]+)/.exec(response.ok ? await response.text() : '');
-    return found ? found[1] : '';
+    const response = await fetch("/data/JSESSION?CSRF=true", { credentials: "same-origin", cache: "no-store" });
+    const found = /XNAT_CSRF=([^;\s]+)/.exec(response.ok ? await response.text() : "");
+    return found ? found[1] : "";
   }
 
   /** A request that carries the session's CSRF token, which XNAT wants in the query. */
@@ -41,7 +41,7 @@
     }
 
     open(method, url, isAsync) {
-      super.open(method, url + '?XNAT_CSRF=' + encodeURIComponent(this.token), isAsync);
+      super.open(method, url + "?XNAT_CSRF=" + encodeURIComponent(this.token), isAsync);
     }
   }
 
@@ -49,28 +49,28 @@
   function storedAs(request, dataset) {
     let item = {};
     try {
-      item = JSON.parse(request.responseText)['00081199'].Value[0];
+      item = JSON.parse(request.responseText)["00081199"].Value[0];
     } catch (error) {
-      console.debug('the answer to the store request names no instance', error);
+      console.debug("the answer to the store request names no instance", error);
     }
-    const url = item['00081190'] ? String(item['00081190'].Value[0]) : '';
+    const url = item["00081190"] ? String(item["00081190"].Value[0]) : "";
     const series = /\/series\/([0-9.]+)/.exec(url);
     return {
       seriesInstanceUID: series ? series[1] : dataset.SeriesInstanceUID,
-      sopInstanceUID: item['00081155'] ? item['00081155'].Value[0] : dataset.SOPInstanceUID,
+      sopInstanceUID: item["00081155"] ? item["00081155"].Value[0] : dataset.SOPInstanceUID,
     };
   }
 
   /** Words of a refusal: the server's own text, if it sent one. */
   function refusal(error, request) {
-    const text = request && request.readyState === 4 ? request.responseText.trim() : '';
+    const text = request && request.readyState === 4 ? request.responseText.trim() : "";
     if (text && text.length < 500 && !/^[<{[]/.test(text)) return text;
-    if (request && request.status === 401) return 'your login has run out; log in again in another tab, then save';
-    if (request && request.status === 403) return 'you may not edit in this project';
-    if (request && request.status) return 'the server answered ' + request.status;
+    if (request && request.status === 401) return "your login has run out; log in again in another tab, then save";
+    if (request && request.status === 403) return "you may not edit in this project";
+    if (request && request.status) return "the server answered " + request.status;
     const message = error instanceof Error ? error.message : String(error);
-    if (/no non-empty/i.test(message)) return 'the mask is empty, and an empty mask cannot be stored';
-    if (/not in cache/i.test(message)) return 'the images are still loading; try again in a moment';
+    if (/no non-empty/i.test(message)) return "the mask is empty, and an empty mask cannot be stored";
+    if (/not in cache/i.test(message)) return "the images are still loading; try again in a moment";
     return message;
   }
 
@@ -97,7 +97,7 @@
   function activeSegmentationId(services) {
     const viewportId = services.viewportGridService.getActiveViewportId();
     const shown = viewportId ? services.segmentationService.getSegmentationRepresentations(viewportId) : [];
-    const active = shown.find(each => each.active) || shown[0] || services.segmentationService.getSegmentations()[0];
+    const active = shown.find((each) => each.active) || shown[0] || services.segmentationService.getSegmentations()[0];
     return active ? active.segmentationId : null;
   }
 
@@ -105,31 +105,31 @@
 
   async function reviewSave({ servicesManager, commandsManager, extensionManager }) {
     const services = servicesManager.services;
-    const notify = (type, message) => services.uiNotificationService.show({ title: 'Save review', message, type });
+    const notify = (type, message) => services.uiNotificationService.show({ title: "Save review", message, type });
     if (saving) return;
     saving = true;
-    tell({ type: 'overread:saving' });
+    tell({ type: "overread:saving" });
     let request = null;
     try {
       const segmentationId = activeSegmentationId(services);
-      if (!segmentationId) throw new Error('there is no segmentation: add one at the right, and paint');
+      if (!segmentationId) throw new Error("there is no segmentation: add one at the right, and paint");
       const { dataset } = commandsManager.runCommand(
-        'generateSegmentation',
-        { segmentationId, options: { SeriesDescription: 'Reader segmentation', SeriesNumber: 3000 } },
-        'SEGMENTATION'
+        "generateSegmentation",
+        { segmentationId, options: { SeriesDescription: "Reader segmentation", SeriesNumber: 3000 } },
+        "SEGMENTATION",
       );
-      if (dataset.StudyID === 'No Study ID') dataset.StudyID = '';
+      if (dataset.StudyID === "No Study ID") dataset.StudyID = "";
       const loaded = services.displaySetService.getDisplaySetByUID(segmentationId);
-      if (loaded && loaded.Modality === 'SEG') dataset.PredecessorDocumentsSequence = predecessorOf(loaded);
+      if (loaded && loaded.Modality === "SEG") dataset.PredecessorDocumentsSequence = predecessorOf(loaded);
       request = new StoreRequest(await csrfToken());
       await extensionManager.getActiveDataSource()[0].store.dicom(dataset, request);
-      notify('success', 'Saved.');
-      tell({ type: 'overread:saved', ...storedAs(request, dataset) });
+      notify("success", "Saved.");
+      tell({ type: "overread:saved", ...storedAs(request, dataset) });
     } catch (error) {
-      console.error('save failed', error);
+      console.error("save failed", error);
       const message = refusal(error, request);
-      notify('error', 'Not saved: ' + message);
-      tell({ type: 'overread:save-failed', message });
+      notify("error", "Not saved: " + message);
+      tell({ type: "overread:save-failed", message });
     } finally {
       saving = false;
     }
@@ -141,49 +141,51 @@
     const { segmentationService } = servicesManager.services;
     // Loading a mask changes its data as well: only what follows a reader's own action in the picture is an edit.
     let touched = false;
-    const touch = event => {
+    const touch = (event) => {
       if (event.target instanceof Element && event.target.closest('[data-cy="viewport-pane"]')) touched = true;
     };
-    window.addEventListener('pointerdown', touch, true);
+    window.addEventListener("pointerdown", touch, true);
     segmentationService.subscribe(segmentationService.EVENTS.SEGMENTATION_DATA_MODIFIED, () => {
-      if (touched) tell({ type: 'overread:edited' });
+      if (touched) tell({ type: "overread:edited" });
     });
-    window.addEventListener('message', event => {
+    window.addEventListener("message", (event) => {
       if (event.origin !== window.location.origin || event.source !== window.parent) return;
-      if (event.data && event.data.type === 'overread:save') commandsManager.runCommand('reviewSave');
+      if (event.data && event.data.type === "overread:save") commandsManager.runCommand("reviewSave");
     });
   }
 
   // --- How an exam is hung ------------------------------------------------------------------------------------
 
   const imageRules = [
-    { attribute: 'Modality', constraint: { doesNotEqual: 'SEG' }, required: true },
-    { attribute: 'numImageFrames', constraint: { greaterThan: { value: 0 } }, required: true },
+    { attribute: "Modality", constraint: { doesNotEqual: "SEG" }, required: true },
+    { attribute: "numImageFrames", constraint: { greaterThan: { value: 0 } }, required: true },
   ];
   if (firstSeries) {
-    imageRules.push({ attribute: 'SeriesInstanceUID', constraint: { equals: { value: firstSeries } }, required: true });
+    imageRules.push({ attribute: "SeriesInstanceUID", constraint: { equals: { value: firstSeries } }, required: true });
   }
 
   const protocol = {
-    id: 'review',
-    name: 'Review',
+    id: "review",
+    name: "Review",
     protocolMatchingRules: [],
     displaySetSelectors: {
       image: { seriesMatchingRules: imageRules },
-      mask: { seriesMatchingRules: [{ attribute: 'Modality', constraint: { equals: { value: 'SEG' } }, required: true }] },
+      mask: {
+        seriesMatchingRules: [{ attribute: "Modality", constraint: { equals: { value: "SEG" } }, required: true }],
+      },
     },
     stages: [
       {
-        name: 'review',
-        viewportStructure: { layoutType: 'grid', properties: { rows: 1, columns: 1 } },
+        name: "review",
+        viewportStructure: { layoutType: "grid", properties: { rows: 1, columns: 1 } },
         viewports: [
           {
             viewportOptions: {
-              viewportType: 'stack',
-              toolGroupId: 'default',
-              initialImageOptions: { preset: 'middle' },
+              viewportType: "stack",
+              toolGroupId: "default",
+              initialImageOptions: { preset: "middle" },
             },
-            displaySets: [{ id: 'image' }, { id: 'mask' }],
+            displaySets: [{ id: "image" }, { id: "mask" }],
           },
         ],
       },
@@ -191,20 +193,20 @@
   };
 
   const reviewExtension = {
-    id: 'overread-review',
+    id: "overread-review",
     onModeEnter: ({ servicesManager, commandsManager }) => {
       const grid = servicesManager.services.viewportGridService;
       // The tools are there only once the viewports are; later rounds must not undo the reader's own choice.
       const { unsubscribe } = grid.subscribe(grid.EVENTS.VIEWPORTS_READY, () => {
         unsubscribe();
-        commandsManager.runCommand('setBrushSize', { value: BRUSH_RADIUS_MM });
-        tell({ type: 'overread:ready' });
+        commandsManager.runCommand("setBrushSize", { value: BRUSH_RADIUS_MM });
+        tell({ type: "overread:ready" });
       });
     },
-    preRegistration: managers => listen(managers),
+    preRegistration: (managers) => listen(managers),
     getHangingProtocolModule: () => [{ name: protocol.id, protocol }],
-    getCommandsModule: managers => ({
-      defaultContext: 'DEFAULT',
+    getCommandsModule: (managers) => ({
+      defaultContext: "DEFAULT",
       definitions: { reviewSave: () => reviewSave(managers) },
     }),
   };
@@ -212,35 +214,35 @@
   // --- Toolbar ------------------------------------------------------------------------------------------------
 
   const saveButton = {
-    id: 'ReviewSave',
-    uiType: 'ohif.toolButton',
+    id: "ReviewSave",
+    uiType: "ohif.toolButton",
     props: {
-      icon: 'Export',
-      label: 'Save review',
-      tooltip: 'Save the mask as a new version; the model\u2019s own is kept',
-      commands: 'reviewSave',
-      evaluate: 'evaluate.action',
+      icon: "Export",
+      label: "Save review",
+      tooltip: "Save the mask as a new version; the model\u2019s own is kept",
+      commands: "reviewSave",
+      evaluate: "evaluate.action",
     },
   };
 
   window.config = {
-    name: 'overread',
-    routerBasename: '/viewer',
+    name: "overread",
+    routerBasename: "/viewer",
     showStudyList: false,
     extensions: [reviewExtension],
     modes: [],
     modesConfiguration: {
       // The review page lists the exams itself: the left panel begins closed, to leave room for the images.
-      '@ohif/mode-segmentation': { routes: { 0: { layoutInstance: { props: { leftPanelClosed: { $set: true } } } } } },
+      "@ohif/mode-segmentation": { routes: { 0: { layoutInstance: { props: { leftPanelClosed: { $set: true } } } } } },
     },
     customizationService: {
       global: {
-        'ohif.tours': { $set: [] },
-        'cornerstone.toolbarButtons': { $push: [saveButton] },
-        'cornerstone.segmentationModeToolbarSections': { primary: { $unshift: ['ReviewSave'] } },
+        "ohif.tours": { $set: [] },
+        "cornerstone.toolbarButtons": { $push: [saveButton] },
+        "cornerstone.segmentationModeToolbarSections": { primary: { $unshift: ["ReviewSave"] } },
       },
     },
-    investigationalUseDialog: { option: 'never' }, // the review page carries the banner
+    investigationalUseDialog: { option: "never" }, // the review page carries the banner
     disableConfirmationPrompts: true,
     maxNumberOfWebWorkers: 2,
     strictZSpacingForVolumeViewport: true,
@@ -248,30 +250,32 @@
     showCPUFallbackMessage: false,
     showLoadingIndicator: true,
     maxNumRequests: { interaction: 100, thumbnail: 5, prefetch: 25 },
-    whiteLabeling: { createLogoComponentFn: React => React.createElement('div', { className: 'text-foreground' }, 'Overread') },
-    defaultDataSourceName: 'hub',
+    whiteLabeling: {
+      createLogoComponentFn: (React) => React.createElement("div", { className: "text-foreground" }, "Overread"),
+    },
+    defaultDataSourceName: "hub",
     dataSources: [
       {
-        namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
-        sourceName: 'hub',
+        namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
+        sourceName: "hub",
         configuration: {
-          friendlyName: 'Hub',
-          name: 'hub',
+          friendlyName: "Hub",
+          name: "hub",
           qidoRoot: root,
           wadoRoot: root,
           wadoUriRoot: root,
           qidoSupportsIncludeField: true,
           supportsFuzzyMatching: false,
           supportsWildcard: false,
-          imageRendering: 'wadors',
-          thumbnailRendering: 'wadors',
+          imageRendering: "wadors",
+          thumbnailRendering: "wadors",
           enableStudyLazyLoad: true,
           supportsStow: true,
           omitQuotationForMultipartRequest: true,
           dicomUploadEnabled: false,
           bulkDataURI: { enabled: true },
           // Label maps keep segment numbers when a lower segment is deleted; bit maps don't.
-          segmentation: { store: { defaultMode: 'labelmap', transferSyntaxUID: '1.2.840.10008.1.2.1' } },
+          segmentation: { store: { defaultMode: "labelmap", transferSyntaxUID: "1.2.840.10008.1.2.1" } },
         },
       },
     ],

@@ -7,7 +7,8 @@
 
 import { asArray, isObject, Row } from "../xnat/tables";
 
-export type QuestionType = "radio" | "select" | "checkbox" | "selectboxes" | "textarea" | "textfield" | "number" | "text" | "unsupported";
+export type QuestionType =
+  "radio" | "select" | "checkbox" | "selectboxes" | "textarea" | "textfield" | "number" | "text" | "unsupported";
 
 export interface Option {
   readonly value: string;
@@ -93,7 +94,11 @@ function questionsOf(node: Record<string, unknown>): Question[] {
 function questionOf(json: Record<string, unknown>, foreignType: string): Question {
   const row = new Row(json);
   const rules = new Row(json["validate"]);
-  const type = SUPPORTED.includes(foreignType) ? (foreignType as QuestionType) : TEXT_ONLY.includes(foreignType) ? "text" : "unsupported";
+  const type = SUPPORTED.includes(foreignType)
+    ? (foreignType as QuestionType)
+    : TEXT_ONLY.includes(foreignType)
+      ? "text"
+      : "unsupported";
   return {
     key: row.text("key"),
     type,

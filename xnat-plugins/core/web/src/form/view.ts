@@ -60,7 +60,8 @@ export class FormView {
   }
 
   #field(question: Question, id: string): HTMLElement {
-    const help = question.description === "" ? null : el("p", { class: "help", id: `${id}-help` }, question.description);
+    const help =
+      question.description === "" ? null : el("p", { class: "help", id: `${id}-help` }, question.description);
     const error = el("p", { class: "error", id: `${id}-error`, role: "alert" });
     const describedBy = help === null ? `${id}-error` : `${id}-help ${id}-error`;
     const common = { id, "aria-describedby": describedBy, "aria-required": question.required };
@@ -70,7 +71,11 @@ export class FormView {
       case "text":
         return el("p", { class: "field text" }, question.label);
       case "unsupported":
-        return el("p", { class: "field text" }, `"${question.label}" (a question of type ${question.foreignType}) can only be answered in XNAT.`);
+        return el(
+          "p",
+          { class: "field text" },
+          `"${question.label}" (a question of type ${question.foreignType}) can only be answered in XNAT.`,
+        );
       case "radio":
       case "selectboxes":
         return this.#choices(question, id, describedBy, help, error);
@@ -95,7 +100,12 @@ export class FormView {
       }
       default: {
         const isNumber = question.type === "number";
-        const input = el("input", { ...common, type: isNumber ? "number" : "text", step: isNumber ? "any" : null, value: String(value ?? "") });
+        const input = el("input", {
+          ...common,
+          type: isNumber ? "number" : "text",
+          step: isNumber ? "any" : null,
+          value: String(value ?? ""),
+        });
         input.addEventListener("input", () => {
           this.#set(question, isNumber ? (input.value === "" ? "" : input.valueAsNumber) : input.value);
         });
@@ -105,11 +115,19 @@ export class FormView {
   }
 
   /** Radio buttons (one answer) or boxes (several) under one legend. */
-  #choices(question: Question, id: string, describedBy: string, help: HTMLElement | null, error: HTMLElement): HTMLElement {
+  #choices(
+    question: Question,
+    id: string,
+    describedBy: string,
+    help: HTMLElement | null,
+    error: HTMLElement,
+  ): HTMLElement {
     const several = question.type === "selectboxes";
     const value = this.#data[question.key];
     const chosen = (option: string): boolean =>
-      several ? typeof value === "object" && value !== null && (value as AnswerData)[option] === true : String(value ?? "") === option;
+      several
+        ? typeof value === "object" && value !== null && (value as AnswerData)[option] === true
+        : String(value ?? "") === option;
     const group = el(
       "fieldset",
       { class: "field choices", "aria-describedby": describedBy },

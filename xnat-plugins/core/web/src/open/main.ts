@@ -18,7 +18,10 @@ const signal = new AbortController().signal;
 
 async function main(): Promise<void> {
   if (request.study === "") {
-    showMessage("Which study?", "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.");
+    showMessage(
+      "Which study?",
+      "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.",
+    );
     return;
   }
   const problem = request.key === null ? null : keyProblem(request.key);
@@ -30,7 +33,10 @@ async function main(): Promise<void> {
   // `poll` asks again as long as the exam may still come; any other answer ends it.
   const found = await poll(async () => settle(await resolve(xnat, request)), PATIENT, signal);
   if (found === null) {
-    showMessage("The exam did not come", "It has not arrived within an hour. Check in the PACS that it was sent to the study's node, then use the button again.");
+    showMessage(
+      "The exam did not come",
+      "It has not arrived within an hour. Check in the PACS that it was sent to the study's node, then use the button again.",
+    );
   } else if (found !== "shown") {
     await openWhenProcessed(found);
   }
@@ -51,7 +57,10 @@ function settle(resolution: Resolution): Found | "shown" | null {
       showMessage("Which of these exams?", `${resolution.exams.length} exams have this number.`, examList(resolution));
       return "shown";
     case "no-key":
-      showMessage("Which exam?", "The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>.");
+      showMessage(
+        "Which exam?",
+        "The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>.",
+      );
       return "shown";
     case "unknown-study":
       showMessage("Unknown study", unknownWords(resolution, request.study));
@@ -65,11 +74,20 @@ async function openWhenProcessed(found: Found): Promise<void> {
   const manifest = await loadManifest(xnat, study.project);
   const skip = el("a", { href: target, class: "button" }, "Open the images now");
   let words = "It has arrived; the model is at work.";
-  const tell = (): void => showMessage("The exam is being processed", `${words} The review opens by itself when there is a result.`, waiting(), skip);
+  const tell = (): void =>
+    showMessage(
+      "The exam is being processed",
+      `${words} The review opens by itself when there is a result.`,
+      waiting(),
+      skip,
+    );
   const slow = setTimeout(tell, 800);
   const onRun = (run: Run): void => {
     if (run.state !== "running") return;
-    words = run.progressPct === null ? `It has arrived; XNAT says: ${run.status}.` : `It has arrived; the model is at work, ${run.progressPct} % done.`;
+    words =
+      run.progressPct === null
+        ? `It has arrived; XNAT says: ${run.status}.`
+        : `It has arrived; the model is at work, ${run.progressPct} % done.`;
     tell();
   };
   const outcome = await waitForResult(xnat, { manifest, examId: exam.id, known: new Set(), onRun }, signal);
@@ -78,16 +96,25 @@ async function openWhenProcessed(found: Found): Promise<void> {
     forgetRequest();
     window.location.replace(target); // the button's address does not stay in the history
   } else if (outcome.kind === "failed") {
-    showMessage("The model could not process this exam", `XNAT says: ${outcome.reason}. The images can be reviewed without a result; tell the study's coordinator.`, skip);
+    showMessage(
+      "The model could not process this exam",
+      `XNAT says: ${outcome.reason}. The images can be reviewed without a result; tell the study's coordinator.`,
+      skip,
+    );
   } else {
-    showMessage("No result yet", "The model has not finished with this exam. The images can be reviewed without a result.", skip);
+    showMessage(
+      "No result yet",
+      "The model has not finished with this exam. The images can be reviewed without a result.",
+      skip,
+    );
   }
 }
 
 function absentWords(resolution: Extract<Resolution, { kind: "absent" }>, asked: Request): string {
   const named = asked.key?.kind === "uid" ? "this Study Instance UID" : "this accession number";
   const others = resolution.others ?? 0;
-  const arriving = others > 0 ? ` ${others} ${others === 1 ? "exam is" : "exams are"} arriving just now; it may be among them.` : "";
+  const arriving =
+    others > 0 ? ` ${others} ${others === 1 ? "exam is" : "exams are"} arriving just now; it may be among them.` : "";
   return `${resolution.study.title} has no exam with ${named} that you may see.${arriving} If it was not sent yet, send it from the PACS to the study's node.`;
 }
 
@@ -100,7 +127,13 @@ function unknownWords(resolution: Extract<Resolution, { kind: "unknown-study" }>
 function examList(resolution: Extract<Resolution, { kind: "several" }>): HTMLElement {
   const list = el("ul", { class: "choices" });
   for (const exam of resolution.exams) {
-    list.append(el("li", {}, el("a", { href: reviewUrl(resolution.study.project, exam.id) }, exam.date || "no date", " \u00B7 ", exam.label)));
+    list.append(
+      el(
+        "li",
+        {},
+        el("a", { href: reviewUrl(resolution.study.project, exam.id) }, exam.date || "no date", " \u00B7 ", exam.label),
+      ),
+    );
   }
   return list;
 }

@@ -33,7 +33,8 @@ export function readRequest(search: string): Request {
 
 /** Why a key cannot name an exam; `null` if it can. XNAT's filters give `*`, `%` and `,` a meaning of their own. */
 export function keyProblem(key: ExamKey): string | null {
-  if (key.kind === "uid") return UID.test(key.value) && key.value.length <= 64 ? null : "The address holds no valid Study Instance UID.";
+  if (key.kind === "uid")
+    return UID.test(key.value) && key.value.length <= 64 ? null : "The address holds no valid Study Instance UID.";
   return /[*%,\\]/.test(key.value) || key.value.length > 64 ? "The address holds no valid accession number." : null;
 }
 
@@ -45,7 +46,8 @@ export async function resolve(xnat: XnatClient, request: Request): Promise<Resol
   if (key === null) return { kind: "no-key" };
   const exams = await findExams(xnat, study.project, key);
   const [only] = exams;
-  if (only !== undefined) return exams.length === 1 ? { kind: "found", study, exam: only } : { kind: "several", study, exams };
+  if (only !== undefined)
+    return exams.length === 1 ? { kind: "found", study, exam: only } : { kind: "several", study, exams };
   const arriving = await loadArriving(xnat, study.project);
   const here = key.kind === "uid" ? arriving?.find((each) => each.studyInstanceUid === key.value) : undefined;
   if (here !== undefined) return { kind: "arriving", study, status: statusWords(here) };
@@ -59,7 +61,8 @@ function statusWords(arriving: Arriving): string {
     BUILDING: "All images are in; XNAT is sorting them.",
     READY: "All images are in; XNAT is about to archive them.",
     ARCHIVING: "XNAT is archiving the images.",
-    CONFLICT: "XNAT cannot archive the images: they contradict an exam that is there. An administrator must decide in the prearchive.",
+    CONFLICT:
+      "XNAT cannot archive the images: they contradict an exam that is there. An administrator must decide in the prearchive.",
     ERROR: "XNAT cannot archive the images. An administrator must look at them in the prearchive.",
   };
   return words[status] ?? `XNAT says: ${status}.`;

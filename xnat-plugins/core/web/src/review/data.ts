@@ -19,13 +19,24 @@ export async function loadReview(xnat: XnatClient, project: string, examId: stri
   const [manifest, exam] = await Promise.all([loadManifest(xnat, project), loadExam(xnat, examId)]);
   const exams = await examsOfSubject(xnat, project, exam.subjectId);
   const known = exams.some((each) => each.id === exam.id) ? exams : [...exams, exam];
-  const results = await loadResults(xnat, manifest, known.map((each) => each.id));
+  const results = await loadResults(
+    xnat,
+    manifest,
+    known.map((each) => each.id),
+  );
   return { manifest, exam, exams: known, results };
 }
 
 /** The same with the results of now. */
 export async function reloadResults(xnat: XnatClient, data: ReviewData): Promise<ReviewData> {
-  return { ...data, results: await loadResults(xnat, data.manifest, data.exams.map((each) => each.id)) };
+  return {
+    ...data,
+    results: await loadResults(
+      xnat,
+      data.manifest,
+      data.exams.map((each) => each.id),
+    ),
+  };
 }
 
 /** Values to follow over time: every result, with the date of its exam. */

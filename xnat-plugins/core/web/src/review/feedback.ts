@@ -8,7 +8,12 @@ import { type Answer, type AnswerPlace, loadAnswer, saveAnswer } from "../xnat/a
 import { LoginNeeded, XnatError, type XnatClient } from "../xnat/client";
 
 /** Put the form into `parent`; `place` is null as long as there is no result to judge. */
-export async function showFeedback(parent: HTMLElement, xnat: XnatClient, form: Form | null, place: AnswerPlace | null): Promise<void> {
+export async function showFeedback(
+  parent: HTMLElement,
+  xnat: XnatClient,
+  form: Form | null,
+  place: AnswerPlace | null,
+): Promise<void> {
   const title = el("h2", {}, "Feedback");
   if (form === null) {
     show(parent, title, el("p", { class: "quiet" }, "This study has no feedback form."));
@@ -32,7 +37,11 @@ class Feedback {
   ) {}
 
   render(answer: Answer | null): void {
-    const button = el("button", { type: "submit", class: "primary" }, answer === null ? "Send answer" : "Send changed answer");
+    const button = el(
+      "button",
+      { type: "submit", class: "primary" },
+      answer === null ? "Send answer" : "Send changed answer",
+    );
     const view = new FormView(this.form, answer?.data ?? {}, () => {
       this.#status.textContent = "Not sent yet.";
       this.#status.className = "status pending";
@@ -49,7 +58,10 @@ class Feedback {
   async #send(view: FormView, loaded: Answer | null, button: HTMLButtonElement): Promise<void> {
     const errors = view.validate();
     if (errors.length > 0) {
-      this.#say("failed", errors.length === 1 ? "One answer is missing or wrong." : `${errors.length} answers are missing or wrong.`);
+      this.#say(
+        "failed",
+        errors.length === 1 ? "One answer is missing or wrong." : `${errors.length} answers are missing or wrong.`,
+      );
       return;
     }
     button.disabled = true;
@@ -63,7 +75,10 @@ class Feedback {
       this.render(kept);
       const before = kept.previous.at(-1)?.submitted_at ?? null;
       if (before !== (loaded?.submitted_at ?? null)) {
-        this.#say("done", `${answered(kept)} An answer of ${readableTime(before ?? "")}, given elsewhere, is kept as a former version.`);
+        this.#say(
+          "done",
+          `${answered(kept)} An answer of ${readableTime(before ?? "")}, given elsewhere, is kept as a former version.`,
+        );
       }
     } catch (error) {
       button.disabled = false;
@@ -91,7 +106,9 @@ function readableTime(iso: string): string {
 }
 
 function words(error: unknown): string {
-  if (error instanceof LoginNeeded) return "Your login has run out; the answer is still here. Log in again in another tab, then send it.";
-  if (error instanceof XnatError && error.status === 403) return "You may read this project but not answer. Ask its owner to make you a member.";
+  if (error instanceof LoginNeeded)
+    return "Your login has run out; the answer is still here. Log in again in another tab, then send it.";
+  if (error instanceof XnatError && error.status === 403)
+    return "You may read this project but not answer. Ask its owner to make you a member.";
   return error instanceof Error ? error.message : "The answer could not be sent.";
 }

@@ -23,7 +23,10 @@ export function header(manifest: Manifest, exam: Exam, ai: Result | null, status
     el(
       "dl",
       { class: "facts" },
-      ...fact("Patient", [exam.patientName, exam.patientId].filter((part) => part !== "").join(" \u00B7 ") || "not given"),
+      ...fact(
+        "Patient",
+        [exam.patientName, exam.patientId].filter((part) => part !== "").join(" \u00B7 ") || "not given",
+      ),
       ...fact("Exam", [exam.date || "no date", exam.modality].filter((part) => part !== "").join(" \u00B7 ")),
       ...fact("Model", ai === null ? "" : `${ai.modelName} ${ai.modelVersion}`.trim()),
       ...fact("Status", status),

@@ -11,7 +11,10 @@ async function main(): Promise<void> {
   const project = query.get("project") ?? "";
   const experiment = query.get("experiment") ?? "";
   if (project === "" || experiment === "") {
-    showMessage("Which exam?", "The address of a review names a project and an exam: /overread/review?project=…&experiment=…");
+    showMessage(
+      "Which exam?",
+      "The address of a review names a project and an exam: /overread/review?project=…&experiment=…",
+    );
     return;
   }
   const xnat = new XnatClient();

@@ -16,7 +16,9 @@ export function masksOf(results: readonly Result[]): Mask[] {
   const ai = withMask.filter((result) => result.origin === "ai").reverse();
   const images = [...results].reverse().find((result) => result.imageSeriesUids.length > 0)?.imageSeriesUids ?? [];
   return [
-    ...edited.map((result) => maskOf(result, images, `Edited by ${result.reader || "a reader"}, ${result.storedAt.slice(0, 16)}`)),
+    ...edited.map((result) =>
+      maskOf(result, images, `Edited by ${result.reader || "a reader"}, ${result.storedAt.slice(0, 16)}`),
+    ),
     ...ai.map((result) => maskOf(result, images, `AI: ${result.modelName} ${result.modelVersion}`.trim())),
     { segSeriesUid: "", label: "No mask", imageSeriesUids: images },
   ];

@@ -67,15 +67,39 @@ export class ReviewPage {
     });
     this.#masks.addEventListener("change", () => this.#chooseMask());
     this.#save.addEventListener("click", () => this.#viewer.save());
-    const threshold = el("p", { class: "threshold-choice" }, el("label", { for: "threshold" }, "Mark growth from"), this.#threshold, el("span", {}, "%"), reset);
+    const threshold = el(
+      "p",
+      { class: "threshold-choice" },
+      el("label", { for: "threshold" }, "Mark growth from"),
+      this.#threshold,
+      el("span", {}, "%"),
+      reset,
+    );
     show(
       this.root,
       this.#head,
       el(
         "main",
         { class: "review" },
-        el("div", { class: "side" }, this.#notes, el("section", { "aria-label": "Volume over time" }, el("h2", {}, "Volume over time"), this.#followed, threshold), this.#feedback),
-        el("div", { class: "stage" }, el("div", { class: "bar" }, el("label", { for: "mask" }, "Mask"), this.#masks, this.#save, this.#status), this.#viewer.element),
+        el(
+          "div",
+          { class: "side" },
+          this.#notes,
+          el(
+            "section",
+            { "aria-label": "Volume over time" },
+            el("h2", {}, "Volume over time"),
+            this.#followed,
+            threshold,
+          ),
+          this.#feedback,
+        ),
+        el(
+          "div",
+          { class: "stage" },
+          el("div", { class: "bar" }, el("label", { for: "mask" }, "Mask"), this.#masks, this.#save, this.#status),
+          this.#viewer.element,
+        ),
       ),
     );
   }
@@ -88,7 +112,7 @@ export class ReviewPage {
   #renderData(): void {
     const ai = aiResult(this.data);
     show(this.#head, header(this.data.manifest, this.data.exam, ai, statusOf(ai)));
-    const warnings = (ai?.warnings ?? "").split("\n").filter((line) => line.trim() !== "");
+    const warnings = (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
     show(this.#notes, ...warnings.map((line) => el("p", { class: "warning" }, line)));
     this.#renderTimeline();
     this.#renderMasks();
@@ -98,7 +122,12 @@ export class ReviewPage {
     const { manifest, exam } = this.data;
     const rows = timeline(pointsOf(this.data), { baseline: manifest.baseline, increasePct: this.#increasePct });
     const hrefOf = (examId: string): string => reviewUrl(manifest.project, examId);
-    const context = { currentExamId: exam.id, increasePct: this.#increasePct, hrefOf, open: (examId: string) => window.location.assign(hrefOf(examId)) };
+    const context = {
+      currentExamId: exam.id,
+      increasePct: this.#increasePct,
+      hrefOf,
+      open: (examId: string) => window.location.assign(hrefOf(examId)),
+    };
     show(this.#followed, plot(rows, context), table(rows, context));
   }
 
@@ -118,7 +147,9 @@ export class ReviewPage {
       this.#masks.disabled = true;
       this.#save.hidden = true;
       this.#say("quiet", "Choose the mask, and save, in the viewer's own menu.");
-      this.#viewer.open(xnatViewerUrl({ project: manifest.project, subjectId: exam.subjectId, examId: exam.id, examLabel: exam.label }));
+      this.#viewer.open(
+        xnatViewerUrl({ project: manifest.project, subjectId: exam.subjectId, examId: exam.id, examLabel: exam.label }),
+      );
       return;
     }
     this.#save.disabled = true;
@@ -142,7 +173,8 @@ export class ReviewPage {
   }
 
   #chooseMask(): void {
-    const leave = !this.#unsaved || window.confirm("The changed mask is not saved. Show another one and lose the changes?");
+    const leave =
+      !this.#unsaved || window.confirm("The changed mask is not saved. Show another one and lose the changes?");
     if (!leave) {
       this.#masks.value = this.#shownSeg ?? "";
       return;
@@ -167,7 +199,10 @@ export class ReviewPage {
         void this.#waitForMeasurement();
         break;
       case "overread:save-failed":
-        this.#say("failed", `Not saved: ${message.message || "the server refused it"}.${this.#unsaved ? " Your changes are still in the viewer." : ""}`);
+        this.#say(
+          "failed",
+          `Not saved: ${message.message || "the server refused it"}.${this.#unsaved ? " Your changes are still in the viewer." : ""}`,
+        );
         break;
     }
   }
@@ -184,7 +219,10 @@ export class ReviewPage {
         this.#shownSeg = fresh.segSeriesUid;
         this.#masks.value = fresh.segSeriesUid;
       }
-      this.#say("done", volume === null ? "Saved; the mask could not be measured." : `Saved and measured: ${millilitres(volume)} mL.`);
+      this.#say(
+        "done",
+        volume === null ? "Saved; the mask could not be measured." : `Saved and measured: ${millilitres(volume)} mL.`,
+      );
     } else if (outcome.kind === "failed") {
       this.#say("failed", `Saved, but measuring failed: ${outcome.reason}`);
     } else {
@@ -193,11 +231,16 @@ export class ReviewPage {
   }
 
   async #waitForAi(): Promise<void> {
-    const note = el("p", { class: "warning", role: "status" }, "The model has not finished with this exam. Its result will appear here by itself.");
+    const note = el(
+      "p",
+      { class: "warning", role: "status" },
+      "The model has not finished with this exam. Its result will appear here by itself.",
+    );
     show(this.#notes, note);
     const outcome = await this.#wait();
     if (outcome?.kind === "failed") note.textContent = `The model failed on this exam: ${outcome.reason}`;
-    if (outcome?.kind === "late") note.textContent = "The model has still not finished with this exam. Reload this page later.";
+    if (outcome?.kind === "late")
+      note.textContent = "The model has still not finished with this exam. Reload this page later.";
     if (outcome?.kind !== "arrived") return;
     await this.#renderFeedback();
     if (!this.#unsaved) this.#openMask(this.#maskChoices()[0]);
@@ -209,7 +252,11 @@ export class ReviewPage {
     const waiting = new AbortController();
     this.#waiting = waiting;
     try {
-      const outcome = await waitForResult(this.xnat, { manifest: this.data.manifest, examId: this.data.exam.id, known: this.#known }, waiting.signal);
+      const outcome = await waitForResult(
+        this.xnat,
+        { manifest: this.data.manifest, examId: this.data.exam.id, known: this.#known },
+        waiting.signal,
+      );
       if (waiting.signal.aborted) return null;
       if (outcome.kind === "arrived") {
         this.data = await reloadResults(this.xnat, this.data);
@@ -218,7 +265,8 @@ export class ReviewPage {
       }
       return outcome;
     } catch (error) {
-      if (error instanceof LoginNeeded) window.location.assign(loginUrl(window.location.pathname + window.location.search));
+      if (error instanceof LoginNeeded)
+        window.location.assign(loginUrl(window.location.pathname + window.location.search));
       return { kind: "failed", reason: error instanceof Error ? error.message : "XNAT did not answer" };
     } finally {
       if (this.#waiting === waiting) this.#waiting = null;
@@ -238,7 +286,10 @@ export class ReviewPage {
     const { manifest, exam } = this.data;
     const ai = aiResult(this.data);
     const [form, login] = await Promise.all([loadForm(this.xnat, manifest, ai?.id ?? ""), loadLogin(this.xnat)]);
-    const place = ai === null ? null : { project: manifest.project, examId: exam.id, resultId: ai.id, formUuid: manifest.formUuid, login };
+    const place =
+      ai === null
+        ? null
+        : { project: manifest.project, examId: exam.id, resultId: ai.id, formUuid: manifest.formUuid, login };
     await showFeedback(this.#feedback, this.xnat, form, place);
   }
 

@@ -28,12 +28,21 @@ export function plot(rows: readonly TimelineRow[], context: PlotContext): HTMLEl
   if (measured.length === 0) return el("p", { class: "quiet" }, "No measured exam yet.");
   const threshold = thresholdMl(main, context.increasePct);
   const top = Math.max(...measured.map((row) => row.point.volumeMl ?? 0), threshold ?? 0);
-  const x = dateScale(measured.map((row) => row.point.date), LEFT, WIDTH - RIGHT);
+  const x = dateScale(
+    measured.map((row) => row.point.date),
+    LEFT,
+    WIDTH - RIGHT,
+  );
   const y = volumeScale(top * 1.05, HEIGHT - BOTTOM, TOP);
   const tip = el("div", { class: "tip", role: "status", hidden: true });
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot", role: "group", "aria-label": "Volume over time; the table below has the same values" },
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      class: "plot",
+      role: "group",
+      "aria-label": "Volume over time; the table below has the same values",
+    },
     ...axes(x, y),
     ...thresholdLine(y, threshold, context.increasePct),
     line(main, x, y),
@@ -79,17 +88,29 @@ function thresholdLine(y: Scale, threshold: number | null, increasePct: number):
 }
 
 function line(main: readonly TimelineRow[], x: Scale, y: Scale): SVGElement {
-  const points = main.map((row) => `${x.at(dayNumber(row.point.date)).toFixed(1)},${y.at(row.point.volumeMl ?? 0).toFixed(1)}`);
+  const points = main.map(
+    (row) => `${x.at(dayNumber(row.point.date)).toFixed(1)},${y.at(row.point.volumeMl ?? 0).toFixed(1)}`,
+  );
   return svg("polyline", { class: "line", points: points.join(" ") });
 }
 
 function mark(row: TimelineRow, x: Scale, y: Scale, context: PlotContext, tip: HTMLElement): SVGElement {
   const [cx, cy] = [x.at(dayNumber(row.point.date)), y.at(row.point.volumeMl ?? 0)];
   const words = sentence(row);
-  const kinds = ["mark", row.point.origin, row.followed ? "followed" : "former", row.crossed ? "crossed" : "", isCurrent(row, context) ? "current" : ""];
+  const kinds = [
+    "mark",
+    row.point.origin,
+    row.followed ? "followed" : "former",
+    row.crossed ? "crossed" : "",
+    isCurrent(row, context) ? "current" : "",
+  ];
   const link = svg(
     "a",
-    { href: context.hrefOf(row.point.examId), class: kinds.filter((kind) => kind !== "").join(" "), "aria-label": words },
+    {
+      href: context.hrefOf(row.point.examId),
+      class: kinds.filter((kind) => kind !== "").join(" "),
+      "aria-label": words,
+    },
     svg("circle", { class: "target", cx, cy, r: 12 }),
     isCurrent(row, context) ? svg("circle", { class: "halo", cx, cy, r: 10 }) : null,
     shape(row, cx, cy),

@@ -38,16 +38,39 @@ function tableRow(row: TimelineRow, context: TableContext): HTMLElement {
   const { point } = row;
   const current = point.examId === context.currentExamId;
   const kinds = [current ? "current" : "", row.followed ? "followed" : "former", row.crossed ? "crossed" : ""];
-  const exam = el("a", { href: context.hrefOf(point.examId), "aria-current": current ? "page" : null }, point.date || "no date");
-  const source = el("td", {}, key(point.origin), " ", origin(point), row.followed ? null : el("span", { class: "quiet" }, point.origin === "ai" ? " (corrected)" : " (older)"));
-  const line = el("tr", { class: kinds.filter((kind) => kind !== "").join(" "), "data-result": point.resultId }, el("th", { scope: "row" }, exam), source);
+  const exam = el(
+    "a",
+    { href: context.hrefOf(point.examId), "aria-current": current ? "page" : null },
+    point.date || "no date",
+  );
+  const source = el(
+    "td",
+    {},
+    key(point.origin),
+    " ",
+    origin(point),
+    row.followed ? null : el("span", { class: "quiet" }, point.origin === "ai" ? " (corrected)" : " (older)"),
+  );
+  const line = el(
+    "tr",
+    { class: kinds.filter((kind) => kind !== "").join(" "), "data-result": point.resultId },
+    el("th", { scope: "row" }, exam),
+    source,
+  );
   if (point.volumeMl === null) {
-    line.append(el("td", { colspan: 3, class: "quiet" }, point.reason === "" ? "not measured" : `not measured: ${point.reason}`));
+    line.append(
+      el("td", { colspan: 3, class: "quiet" }, point.reason === "" ? "not measured" : `not measured: ${point.reason}`),
+    );
   } else {
     line.append(
       el("td", { class: "number" }, millilitres(point.volumeMl)),
       el("td", { class: "number" }, row.changeMl === null ? "" : signed(row.changeMl, 2)),
-      el("td", { class: "number" }, percent(row), row.crossed ? el("span", { class: "flag", title: "at or above the threshold" }, " \u25B2") : null),
+      el(
+        "td",
+        { class: "number" },
+        percent(row),
+        row.crossed ? el("span", { class: "flag", title: "at or above the threshold" }, " \u25B2") : null,
+      ),
     );
   }
   line.addEventListener("click", (event) => {
@@ -58,7 +81,12 @@ function tableRow(row: TimelineRow, context: TableContext): HTMLElement {
 }
 
 function caption(rows: readonly TimelineRow[]): string {
-  const baselines = new Set(rows.filter((row) => row.followed).map((row) => row.baseline).filter((each) => each !== null));
+  const baselines = new Set(
+    rows
+      .filter((row) => row.followed)
+      .map((row) => row.baseline)
+      .filter((each) => each !== null),
+  );
   const [only] = baselines;
   const marked = "\u25B2 red: at or above the threshold.";
   if (only === undefined) return marked;
@@ -71,7 +99,9 @@ function caption(rows: readonly TimelineRow[]): string {
 export function key(kind: "ai" | "edited"): SVGElement {
   const picture = svg("svg", { viewBox: "0 0 14 14", class: `key ${kind}`, "aria-hidden": "true" });
   picture.append(
-    kind === "ai" ? svg("circle", { cx: 7, cy: 7, r: 4.5, class: "shape" }) : svg("path", { d: "M7 1L13 7L7 13L1 7Z", class: "shape" }),
+    kind === "ai"
+      ? svg("circle", { cx: 7, cy: 7, r: 4.5, class: "shape" })
+      : svg("path", { d: "M7 1L13 7L7 13L1 7Z", class: "shape" }),
   );
   return picture;
 }

@@ -92,7 +92,11 @@ export function readMessage(data: unknown): ViewerMessage | null {
     case "overread:saving":
       return { type: record["type"] };
     case "overread:saved":
-      return { type: "overread:saved", seriesInstanceUID: text("seriesInstanceUID"), sopInstanceUID: text("sopInstanceUID") };
+      return {
+        type: "overread:saved",
+        seriesInstanceUID: text("seriesInstanceUID"),
+        sopInstanceUID: text("sopInstanceUID"),
+      };
     case "overread:save-failed":
       return { type: "overread:save-failed", message: text("message") };
     default:

@@ -32,7 +32,12 @@ export const MEASURING: PollTimes = { firstMs: 700, factor: 1.3, maxMs: 6000, gi
  * A result without any mask beside it is only believed once nothing runs any more: the mask is stored after the result.
  * A run that failed is told, too.
  */
-export async function waitForResult(xnat: XnatClient, expected: Expected, signal: AbortSignal, times: PollTimes = MEASURING): Promise<Outcome> {
+export async function waitForResult(
+  xnat: XnatClient,
+  expected: Expected,
+  signal: AbortSignal,
+  times: PollTimes = MEASURING,
+): Promise<Outcome> {
   const { manifest, examId, known } = expected;
   let asked = 0;
   const ask = async (): Promise<Outcome | null> => {

@@ -90,7 +90,10 @@ export function follow(points: readonly Point[], rule: ProgressionRule): Change[
 function baselineOf(before: readonly Point[], kind: BaselineKind): Point | null {
   if (kind === "first") return before[0] ?? null;
   if (kind === "previous") return before.at(-1) ?? null;
-  return before.reduce<Point | null>((low, point) => (low === null || point.volumeMl! < low.volumeMl! ? point : low), null);
+  return before.reduce<Point | null>(
+    (low, point) => (low === null || point.volumeMl! < low.volumeMl! ? point : low),
+    null,
+  );
 }
 
 function compare(point: Point, baseline: Point | null, increasePct: number): Change {

@@ -62,7 +62,17 @@ export function keyOf(place: AnswerPlace): string {
 }
 
 function fieldsPath(place: AnswerPlace): string {
-  return path("xapi", "custom-fields", "projects", place.project, "experiments", place.examId, "assessors", place.resultId, "fields");
+  return path(
+    "xapi",
+    "custom-fields",
+    "projects",
+    place.project,
+    "experiments",
+    place.examId,
+    "assessors",
+    place.resultId,
+    "fields",
+  );
 }
 
 function versionOf(answer: AnswerVersion): AnswerVersion {
@@ -72,7 +82,9 @@ function versionOf(answer: AnswerVersion): AnswerVersion {
 function readAnswer(value: unknown): Answer | null {
   const version = readVersion(value);
   if (version === null || !isObject(value)) return null;
-  const previous = asArray(value["previous"]).map(readVersion).filter((each) => each !== null);
+  const previous = asArray(value["previous"])
+    .map(readVersion)
+    .filter((each) => each !== null);
   return { ...version, previous };
 }
 

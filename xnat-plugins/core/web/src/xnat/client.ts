@@ -95,7 +95,13 @@ export class XnatClient {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let response: Response;
     try {
-      response = await this.fetch(url, { method, headers, credentials: "same-origin", cache: "no-store", body: body ?? null });
+      response = await this.fetch(url, {
+        method,
+        headers,
+        credentials: "same-origin",
+        cache: "no-store",
+        body: body ?? null,
+      });
     } catch {
       throw new XnatError(0, path, "XNAT cannot be reached. Check the network, then try again.");
     }
@@ -104,7 +110,11 @@ export class XnatClient {
     // A browser without a session is sent to the login page: a page with status 200 instead of the answer.
     if (response.ok && /^\s*<(!doctype html|html)/i.test(text)) throw new LoginNeeded(path);
     if (!response.ok) {
-      throw new XnatError(response.status, path, TEXTS[response.status] ?? `XNAT answered ${response.status} to ${path}.`);
+      throw new XnatError(
+        response.status,
+        path,
+        TEXTS[response.status] ?? `XNAT answered ${response.status} to ${path}.`,
+      );
     }
     return text;
   }

@@ -22,13 +22,18 @@ export interface Exam extends ExamEntry {
 }
 
 /** What a PACS button names an exam by. */
-export type ExamKey = { readonly kind: "uid"; readonly value: string } | { readonly kind: "accession"; readonly value: string };
+export type ExamKey =
+  { readonly kind: "uid"; readonly value: string } | { readonly kind: "accession"; readonly value: string };
 
 const COLUMNS = "ID,label,project,subject_ID,date,xsiType,UID";
 
 export async function findExams(xnat: XnatClient, project: string, key: ExamKey): Promise<ExamEntry[]> {
   const filter = key.kind === "uid" ? { UID: key.value } : { dcmAccessionNumber: key.value };
-  const answer = await xnat.json(path("data", "projects", project, "experiments"), { ...filter, columns: COLUMNS, format: "json" });
+  const answer = await xnat.json(path("data", "projects", project, "experiments"), {
+    ...filter,
+    columns: COLUMNS,
+    format: "json",
+  });
   return tableRows(answer).map(entryOf);
 }
 

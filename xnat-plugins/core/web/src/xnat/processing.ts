@@ -55,12 +55,16 @@ export async function latestRun(xnat: XnatClient, key: RunKey): Promise<Run | nu
     .filter((row) => row.text("id", "experiment") === key.objectId)
     .filter((row) => key.wrapperName === "" || row.text("pipeline_name") === key.wrapperName)
     .sort((a, b) => number(b) - number(a))[0];
-  if (newest === undefined) return ofContainers(await loadContainers(xnat, key.project), (run) => hasInput(run, key.objectId));
+  if (newest === undefined)
+    return ofContainers(await loadContainers(xnat, key.project), (run) => hasInput(run, key.objectId));
   const status = newest.text("status");
   const run: Run = { state: stateOf(status), status, reason: "", progressPct: newest.number("percentageComplete") };
   if (run.state !== "failed") return run;
   const workflow = String(number(newest));
-  const told = ofContainers(await loadContainers(xnat, key.project), (each) => new Row(each).text("workflow-id") === workflow);
+  const told = ofContainers(
+    await loadContainers(xnat, key.project),
+    (each) => new Row(each).text("workflow-id") === workflow,
+  );
   return { ...run, reason: told?.reason ?? "" };
 }
 

@@ -92,7 +92,9 @@ function resultOf(row: Row, type: string, measure: string): Result {
     volumeMl: applicable ? row.number(`${type}/${measure}`, measure) : null,
     modelName: own("model_name"),
     modelVersion: own("model_version"),
-    imageSeriesUids: own("series_instance_uids").split(/\s+/).filter((uid) => uid !== ""),
+    imageSeriesUids: own("series_instance_uids")
+      .split(/\s+/)
+      .filter((uid) => uid !== ""),
     segSeriesUid: own("seg_series_instance_uid"),
     reader: own("reader"),
     original: own("original"),

@@ -51,7 +51,11 @@ export async function loadManifest(xnat: XnatClient, project: string): Promise<M
   const where = path("data", "projects", project, "config", "overread", "study");
   const answer = await xnat.json(where, { contents: "true", "accept-not-found": "true" });
   if (!isObject(answer)) {
-    throw new XnatError(404, where, `No Overread study is applied to project ${project}. An owner can do it with "overread study apply".`);
+    throw new XnatError(
+      404,
+      where,
+      `No Overread study is applied to project ${project}. An owner can do it with "overread study apply".`,
+    );
   }
   return readManifest(answer, project);
 }

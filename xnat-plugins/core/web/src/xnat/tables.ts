@@ -22,7 +22,8 @@ export class Row {
     if (!isObject(values)) return;
     for (const [key, value] of Object.entries(values)) {
       if (typeof value === "string") this.#values.set(key.toLowerCase(), value);
-      else if (typeof value === "number" || typeof value === "boolean") this.#values.set(key.toLowerCase(), String(value));
+      else if (typeof value === "number" || typeof value === "boolean")
+        this.#values.set(key.toLowerCase(), String(value));
     }
   }
 
