@@ -4,15 +4,17 @@ Python's matcher backtracks: on an unlucky text some expressions take longer tha
 from anywhere in a hospital, so the text can't be trusted and the expression must be harmless by its shape:
 
 * no repeat inside a repeated group, no alternatives inside a repeated group (``(a+)+``, ``(a|aa)*``);
-* at most `MAX_REPEATS` open repeats, `MAX_OPTIONALS` optional items and `MAX_CHOICES` groups with alternatives;
 * no back-references, no conditionals, no verbose mode, no sets inside sets;
-* at most `MAX_LENGTH` characters, and only the first `MAX_TEXT` characters of a value are looked at.
+* at most `MAX_LENGTH` characters, and only the first `MAX_TEXT` characters of a value are looked at;
+* at most `MAX_STEPS` ways to try, which takes about a second.
 
-With these the work is bounded by about ``MAX_TEXT ** (MAX_REPEATS + 1)`` divided by a factorial: below a second.
+The ways to try: each of n open repeats (``*``, ``+``, ``{2,}``) and the start may end anywhere, which is
+``MAX_TEXT ** (n + 1) / (n + 1)!``; an optional item doubles that, a group of k alternatives multiplies it by k.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -20,9 +22,7 @@ from dataclasses import dataclass, field
 
 MAX_LENGTH = 200
 MAX_TEXT = 128  # LO, the longest kind of description that rules look at, holds 64 (PS3.5 Table 6.2-1)
-MAX_REPEATS = 3
-MAX_OPTIONALS = 8
-MAX_CHOICES = 4
+MAX_STEPS = 20_000_000
 
 _TOKEN = re.compile(
     r"""
@@ -45,15 +45,23 @@ class _Group:
     """What has been seen inside one pair of parentheses (or in the expression as a whole)."""
 
     repeats: bool = False
-    choice: bool = False
+    choices: bool = False
+    alternatives: int = 1
 
 
 @dataclass
 class _Count:
-    repeats: int = 0
-    optionals: int = 0
-    choices: int = 0
+    """What has been seen in all."""
+
+    open_repeats: int = 0
+    factor: int = 1
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Ways to try in the worst case."""
+        ends = self.open_repeats + 1
+        return int(self.factor * MAX_TEXT**ends // math.factorial(ends))
 
 
 def fault_of(pattern: str) -> str:
@@ -90,12 +98,8 @@ def find(pattern: str, text: str) -> bool:
 def _shape_faults(pattern: str) -> Iterator[str]:
     count = _count(pattern)
     yield from count.faults
-    if count.repeats > MAX_REPEATS:
-        yield f"has {count.repeats} open repeats (* + {{n,m}}), at most {MAX_REPEATS} are safe; use fewer"
-    if count.optionals > MAX_OPTIONALS:
-        yield f"has {count.optionals} optional items (?), at most {MAX_OPTIONALS} are safe; use fewer"
-    if count.choices > MAX_CHOICES:
-        yield f"has {count.choices} groups of alternatives, at most {MAX_CHOICES} are safe; use several rules"
+    if count.steps > MAX_STEPS:
+        yield f"could try {float(count.steps):.0e} ways on an unlucky text; use fewer of * + ? | {{}}, or several rules"
 
 
 def _count(pattern: str) -> _Count:
@@ -106,14 +110,15 @@ def _count(pattern: str) -> _Count:
         kind, text = match.lastgroup, match.group()
         if kind == "close" and len(stack) > 1:
             last = stack.pop()
+            count.factor *= last.alternatives
             stack[-1].repeats |= last.repeats
-            stack[-1].choice |= last.choice
+            stack[-1].choices |= last.choices
             continue
         if kind == "open":
             _open(text, stack, count)
         elif kind == "choice":
-            count.choices += not stack[-1].choice
-            stack[-1].choice = True
+            stack[-1].alternatives += 1
+            stack[-1].choices = True
         elif kind == "repeat":
             _repeat(text, last, stack[-1], count)
         elif kind == "klass" and _SET_IN_SET.search(text[1:-1]):
@@ -121,6 +126,7 @@ def _count(pattern: str) -> _Count:
         elif kind == "escape" and text[1] in "123456789":
             count.faults.append("back-references are not read; write the text out")
         last = None
+    count.factor *= math.prod(group.alternatives for group in stack)
     return count
 
 
@@ -137,14 +143,17 @@ def _open(text: str, stack: list[_Group], count: _Count) -> None:
 
 
 def _repeat(text: str, repeated: _Group | None, around: _Group, count: _Count) -> None:
-    if repeated is not None and text != "?" and (repeated.repeats or repeated.choice):
+    bare = text[:-1] if len(text) > 1 and text[-1] in "?+" else text
+    if repeated is not None and bare != "?" and (repeated.repeats or repeated.choices):
         count.faults.append(
             "repeats a group that itself repeats or has alternatives, which can take for ever; "
             "write [ab]* instead of (a|b)*, a+ instead of (a+)+"
         )
     around.repeats = True
-    bare = text[:-1] if len(text) > 1 and text[-1] in "?+" else text
+    bounds = re.fullmatch(r"\{(\d*)(,?)(\d*)\}", bare)
     if bare == "?":
-        count.optionals += 1
-    elif not re.fullmatch(r"\{\d+\}", bare):
-        count.repeats += 1
+        count.factor *= 2
+    elif bounds is None or (bounds[2] and not bounds[3]):
+        count.open_repeats += 1
+    elif bounds[2]:
+        count.factor *= max(1, min(int(bounds[3]), MAX_TEXT) - min(int(bounds[1] or 0), MAX_TEXT) + 1)
