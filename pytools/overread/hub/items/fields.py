@@ -152,8 +152,7 @@ def _clean_plain(kind: DataType, raw: Mapping[str, object]) -> dict[str, Value]:
             coerced = coerce(kind.fields[path], value)
         except ValueError as problem:
             raise bad_request(f"{kind.name}/{path}: {problem}.") from problem
-        if coerced is not None:
-            values[path] = coerced
+        values[path] = coerced
     return values
 
 
@@ -192,7 +191,8 @@ def apply_fields(item: Item, values: Mapping[str, Value], *, replace: bool = Fal
 def apply_children(item: Item, children: Children, *, replace: bool = False) -> bool:
     """Lay repeated elements over those of `item`; say whether anything changed.
 
-    An element with a ``name`` replaces the one of that name; others are added unless the same is there already.
+    An element with a ``name`` is laid over the one of that name, and taken away if nothing but the name is left; others
+    are added unless the same is there already.
     With `replace` the elements of each path named in `children` are replaced.
     """
     before = item.children or {}
@@ -200,15 +200,22 @@ def apply_children(item: Item, children: Children, *, replace: bool = False) -> 
     for path, entries in children.items():
         kept: list[dict[str, Any]] = [] if replace else list(before.get(path, []))
         for entry in entries:
-            name = entry.get("name")
-            place = next((i for i, old in enumerate(kept) if name is not None and old.get("name") == name), None)
-            if place is not None:
-                kept[place] = {**kept[place], **entry}
-            elif entry not in kept:
-                kept.append(entry)
+            _lay_over(kept, entry)
         after[path] = kept
     item.children = after
     return after != before
+
+
+def _lay_over(kept: list[dict[str, Any]], entry: dict[str, Any]) -> None:
+    name = entry.get("name")
+    place = next((i for i, old in enumerate(kept) if name is not None and old.get("name") == name), None)
+    merged = entry if place is None else {**kept[place], **entry}
+    merged = {path: value for path, value in merged.items() if value is not None}
+    empty = not merged.keys() - {"name"}
+    if place is not None:
+        kept[place : place + 1] = [] if empty else [merged]
+    elif not empty and merged not in kept:
+        kept.append(merged)
 
 
 def values_of(item: Item) -> dict[str, Value]:
