@@ -32,7 +32,7 @@ def running(
     monkeypatch.delenv(bootstrap.PASSWORD_VARIABLE, raising=False)
     share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",), run_timeout_s=20)
-    add_project(hub)
+    add_project(hub.hub)
     yield hub
     hub.stop()
 
@@ -45,7 +45,7 @@ def client(running: RunningHub) -> Iterator[httpx.Client]:
 
 def test_a_run_stores_assessor_and_files(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     answer = launch(client, wrapper, session)
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
     assert answer.json()["workflow-id"] == "To be assigned"
@@ -80,7 +80,7 @@ def test_a_run_stores_assessor_and_files(running: RunningHub, client: httpx.Clie
 
 def test_logs_as_text_zip_and_since(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images")
-    launch(client, wrapper, add_session(running))
+    launch(client, wrapper, add_session(running.hub))
     (run,) = wait_for(client)
     url = f"/xapi/containers/{run['id']}"
     assert client.get(f"{url}/logs/stdout").text == "progress 0.5 reading\n"
@@ -103,14 +103,14 @@ def test_logs_as_text_zip_and_since(running: RunningHub, client: httpx.Client, t
 def test_a_run_that_fails_says_why_and_stores_nothing(
     running: RunningHub, tmp_path: Path, mode: str, status: str, reason: str
 ) -> None:
-    add_project(running, "OTHER")
+    add_project(running.hub, "OTHER")
     with running.client() as client:
         _fails(running, client, tmp_path, mode=mode, status=status, reason=reason)
 
 
 def _fails(running: RunningHub, client: httpx.Client, tmp_path: Path, *, mode: str, status: str, reason: str) -> None:
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     launch(client, wrapper, session, mode=mode)
     (run,) = wait_for(client)
     assert run["status"] == status
@@ -122,14 +122,14 @@ def _fails(running: RunningHub, client: httpx.Client, tmp_path: Path, *, mode: s
 def test_not_applicable_is_complete_with_its_reason(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     outputs = [output | {"required": False} for output in document()["outputs"]]
     wrapper = install(client, tmp_path / "images", outputs=outputs)
-    launch(client, wrapper, add_session(running), mode="nothing")
+    launch(client, wrapper, add_session(running.hub), mode="nothing")
     (run,) = wait_for(client)
     assert (run["status"], run["reason"]) == ("Complete", "no FLAIR among 1 series")
 
 
 def test_a_run_can_be_ended(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     launch(client, wrapper, session, mode="sleep")
     launch(client, wrapper, session)
     deadline = time.monotonic() + 20
@@ -161,7 +161,7 @@ def test_a_wrap_up_command_turns_an_output_into_what_is_stored(
     xnat = document()["xnat"]
     xnat[0]["output-handlers"][1]["via-wrapup-command"] = "overread/wrap:2.0:wrap"
     wrapper = install(client, tmp_path / "images", xnat=xnat)
-    launch(client, wrapper, add_session(running))
+    launch(client, wrapper, add_session(running.hub))
     whole, wrapup = wait_for(client, count=2)
     assert whole["status"] == "Complete", whole
     assert wrapup["status"] == "Complete"
@@ -178,7 +178,7 @@ def test_a_missing_wrap_up_command_is_told_before_the_run(
     xnat = document()["xnat"]
     xnat[0]["output-handlers"][1]["via-wrapup-command"] = "overread/wrap:2.0:wrap"
     wrapper = install(client, tmp_path / "images", xnat=xnat)
-    launch(client, wrapper, add_session(running))
+    launch(client, wrapper, add_session(running.hub))
     (run,) = wait_for(client)
     assert run["status"] == "Failed (Staging)"
     assert "no wrap-up command overread/wrap:2.0:wrap" in run["reason"]
@@ -186,7 +186,7 @@ def test_a_missing_wrap_up_command_is_told_before_the_run(
 
 def test_a_missing_image_is_told(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images", image="overread/other:1.0")
-    launch(client, wrapper, add_session(running))
+    launch(client, wrapper, add_session(running.hub))
     (run,) = wait_for(client)
     assert run["status"] == "Failed (Staging)"
     assert "no image overread/other:1.0" in run["reason"]
@@ -197,11 +197,11 @@ def test_requirements_that_can_not_be_installed_fail_the_run(tmp_path: Path, mon
     monkeypatch.setenv("OVERREAD_ENVIRONMENTS", str(tmp_path / "environments"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
-    add_project(hub)
+    add_project(hub.hub)
     with hub.client() as client:
         wrapper = install(client, tmp_path / "images")
         (tmp_path / "images" / "tiny" / "requirements.txt").write_text("no-such-package-anywhere==1.0\n")
-        launch(client, wrapper, add_session(hub))
+        launch(client, wrapper, add_session(hub.hub))
         (run,) = wait_for(client, timeout_s=120)
     hub.stop()
     assert run["status"] == "Failed (Staging)"
@@ -216,10 +216,10 @@ def test_runs_of_a_hub_that_died_are_done_again_once(
 ) -> None:
     share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
-    add_project(hub)
+    add_project(hub.hub)
     with hub.client() as client:
         wrapper = install(client, tmp_path / "images")
-        session = add_session(hub)
+        session = add_session(hub.hub)
         launch(client, wrapper, session)
         (run,) = wait_for(client)
     hub.stop()
@@ -258,10 +258,10 @@ def test_a_hub_that_stops_ends_its_runs_and_leaves_them_queued(
 ) -> None:
     share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
-    add_project(hub)
+    add_project(hub.hub)
     with hub.client() as client:
         wrapper = install(client, tmp_path / "images")
-        launch(client, wrapper, add_session(hub), mode="sleep")
+        launch(client, wrapper, add_session(hub.hub), mode="sleep")
         deadline = time.monotonic() + 20
         while client.get("/xapi/containers/1").json()["status"] != "Running":
             assert time.monotonic() < deadline
@@ -277,10 +277,10 @@ def test_a_hub_that_stops_ends_its_runs_and_leaves_them_queued(
 
 
 def test_others_see_the_state_only(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
-    add_user(running, "reader", role="member", project="P")
-    add_user(running, "stranger")
+    add_user(running.hub, "reader", role="member", project="P")
+    add_user(running.hub, "stranger")
     wrapper = install(client, tmp_path / "images")
-    launch(client, wrapper, add_session(running))
+    launch(client, wrapper, add_session(running.hub))
     wait_for(client)
     with running.client("reader", "secret") as reader:
         (seen,) = reader.get("/xapi/projects/P/containers").json()
@@ -294,9 +294,9 @@ def test_others_see_the_state_only(running: RunningHub, client: httpx.Client, tm
 
 
 def test_what_can_not_be_launched_is_500_with_json(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
-    add_user(running, "collaborator", role="collaborator", project="P")
+    add_user(running.hub, "collaborator", role="collaborator", project="P")
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     for body, message in (
         ({"session": "/archive/experiments/NONE"}, "NONE"),
         ({}, "session"),
@@ -317,7 +317,7 @@ def test_what_can_not_be_launched_is_500_with_json(running: RunningHub, client: 
 
 def test_bulk_launch_tells_each_object(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     objects = json.dumps([f"/archive/experiments/{session}", "/archive/experiments/NONE"])
     answer = client.post(f"/xapi/projects/P/wrappers/{wrapper}/root/session/bulklaunch", json={"session": objects})
     assert answer.status_code == 200
@@ -331,7 +331,7 @@ def test_bulk_launch_tells_each_object(running: RunningHub, client: httpx.Client
 
 def test_the_form_shows_inputs_and_their_values(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     wrapper = install(client, tmp_path / "images")
-    session = add_session(running)
+    session = add_session(running.hub)
     url = f"/xapi/projects/P/wrappers/{wrapper}/launch"
     form = client.get(url, params={"session": f"/archive/experiments/{session}"}).json()
     assert form["meta"]["wrapper-name"] == "tiny-session"

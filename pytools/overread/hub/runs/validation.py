@@ -8,6 +8,7 @@ from typing import Any
 
 from overread.hub.runs.jsonfilter import Filter, FilterError
 from overread.hub.runs.runner import is_mount_path
+from overread.hub.runs.shapes import shape_problems
 
 INPUT_TYPES = ("string", "boolean", "number", "select-one", "select-many", "file")
 WRAPPER_INPUT_TYPES = (
@@ -23,8 +24,6 @@ MAX_COMMAND_LINE = 2048
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENUMERATED = ("select-one", "select-many")
-_LISTS = ("mounts", "inputs", "outputs", "xnat", "secrets")
-_MAPS = ("environment-variables", "ports", "container-labels", "ulimits", "generic-resources")
 _SPECIAL_MAY_NOT = ("mounts", "inputs", "outputs", "xnat", "environment-variables", "ports", "secrets")
 
 Item = Mapping[str, Any]
@@ -32,7 +31,7 @@ Item = Mapping[str, Any]
 
 def problems(document: Mapping[str, Any]) -> list[str]:
     """Return all that is wrong with a command document; nothing when it can be taken."""
-    shape = list(_shape(document))
+    shape = list(shape_problems(document))
     if shape:
         return shape
     kind = document.get("type") or "docker"
@@ -46,28 +45,6 @@ def problems(document: Mapping[str, Any]) -> list[str]:
         found.append(f'Unknown command type "{kind}". Known types: docker, docker-setup, docker-wrapup.')
     prefix = f'Command "{document.get("name") or ""}" - '
     return [prefix + problem for problem in found]
-
-
-def _shape(document: Mapping[str, Any]) -> Iterator[str]:
-    """Find what is no list, map or text where one must be, so that all further checks can rely on it."""
-    for key in _LISTS:
-        if not _is_list_of_objects(document.get(key)):
-            yield f"{key} must be a list of objects."
-    for key in _MAPS:
-        if document.get(key) is not None and not isinstance(document[key], dict):
-            yield f"{key} must be an object."
-    for key in ("name", "image", "command-line", "version"):
-        if document.get(key) is not None and not isinstance(document[key], str):
-            yield f"{key} must be text."
-    wrappers = document.get("xnat")
-    for wrapper in wrappers if isinstance(wrappers, list) else ():
-        for key in ("external-inputs", "derived-inputs", "output-handlers"):
-            if isinstance(wrapper, dict) and not _is_list_of_objects(wrapper.get(key)):
-                yield f"{key} of a wrapper must be a list of objects."
-
-
-def _is_list_of_objects(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
 
 def _head(document: Item) -> Iterator[str]:

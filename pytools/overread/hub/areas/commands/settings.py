@@ -14,6 +14,7 @@ from overread.hub.errors import bad_request
 from overread.hub.http import Call, Route
 from overread.hub.models import Enablement
 from overread.hub.runs.documents import Wrapper, config_of, is_enabled, set_config, set_enabled
+from overread.hub.runs.shapes import item_problems
 
 _INPUT_KEYS = ("description", "type", "default-value", "matcher", "user-settable", "advanced", "required")
 _OUTPUT_KEYS = ("type", "label")
@@ -77,6 +78,9 @@ def save_config(call: Call) -> Response:
         unknown = sorted(set(given) - names)
         if unknown:
             raise bad_request(f"Wrapper {wrapper.name} has no {section} named {', '.join(unknown)}.")
+        faults = [fault for name, values in given.items() for fault in item_problems(values, f"{section}.{name}.")]
+        if faults:
+            raise bad_request(" ".join(faults))
         allowed = _INPUT_KEYS if section == "inputs" else _OUTPUT_KEYS
         config[section] = {
             name: {key: values[key] for key in allowed if key in values} for name, values in given.items()
