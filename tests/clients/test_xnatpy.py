@@ -187,6 +187,7 @@ def test_members_of_a_project(connection: Any, session: Any) -> None:
 
 def test_deleting(connection: Any, session: Any) -> None:
     identity = session.id
+    connection.experiments.clearcache()
     connection.experiments[identity].delete()
     connection.experiments.clearcache()
     assert identity not in connection.experiments

@@ -42,6 +42,19 @@ def owner_item(db: Session, owner: Owner) -> Project | Subject | Experiment | Sc
     return cast("Project | Subject | Experiment | Scan", found)
 
 
+def session_of(db: Session, item: Scan | Experiment) -> Experiment:
+    """Return the session of a scan or an assessor.
+
+    SQLAlchemy forgets an object that nobody holds. A transaction that walks through the files of a session asks for it
+    again and again, so it is held until the transaction ends.
+    """
+    held: dict[str, Experiment] = db.info.setdefault("sessions", {})
+    session_id = item.session_id or ""
+    if session_id not in held:
+        held[session_id] = db.get_one(Experiment, session_id)
+    return held[session_id]
+
+
 def folder_of(db: Session, hub: Hub, owner: Owner) -> Path:
     """Return the folder of an item, below which its resources lie."""
     item = owner_item(db, owner)
@@ -51,10 +64,10 @@ def folder_of(db: Session, hub: Hub, owner: Owner) -> Path:
         case Subject():
             return hub.layout.subject(item.project, item.label)
         case Scan():
-            session = db.get_one(Experiment, item.session_id)
+            session = session_of(db, item)
             return hub.layout.scan(session.project, session.label, item.id)
         case Experiment() if item.session_id is not None:
-            session = db.get_one(Experiment, item.session_id)
+            session = session_of(db, item)
             return hub.layout.assessor(session.project, session.label, item.label)
         case _:
             return hub.layout.session(item.project, item.label)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from overread.hub.items.archives import Entry
-from overread.hub.items.folders import owner_of, resource_folder
+from overread.hub.items.folders import owner_of, resource_folder, session_of
 from overread.hub.models import Experiment, Project, Resource, ResourceFile, Scan, Subject
 
 if TYPE_CHECKING:
@@ -116,11 +116,11 @@ def _archive_folder(db: Session, item: Item) -> str:
         case Project():
             return item.id
         case Scan():
-            session = db.get_one(Experiment, item.session_id)
+            session = session_of(db, item)
             kind = "".join(c if c.isalnum() or c in "-_" else "_" for c in item.type)
             return f"{session.label}/scans/{item.id}-{kind}" if kind else f"{session.label}/scans/{item.id}"
         case Experiment() if item.session_id is not None:
-            session = db.get_one(Experiment, item.session_id)
+            session = session_of(db, item)
             return f"{session.label}/assessors/{item.label}"
         case _:
             return item.label

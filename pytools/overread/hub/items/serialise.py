@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from overread.hub.items.folders import Owner, file_path, folder_of, owner_item, resource_folder
+from overread.hub.items.folders import Owner, file_path, folder_of, owner_item, resource_folder, session_of
 from overread.hub.models import Experiment, Project, Resource, ResourceFile, Scan, Subject
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def project_of(db: Session, item: Project | Subject | Experiment | Scan) -> str:
         case Project():
             return item.id
         case Scan():
-            return db.get_one(Experiment, item.session_id).project
+            return session_of(db, item).project
         case _:
             return item.project
 
@@ -129,7 +129,7 @@ def _assessor(db: Session, hub: Hub, item: Experiment) -> Payload:
 
 
 def _scan_alone(db: Session, hub: Hub, item: Scan) -> Payload:
-    session = db.get_one(Experiment, item.session_id)
+    session = session_of(db, item)
     folder = folder_of(db, hub, Owner("experiment", session.id))
     return _scan(item, session, folder, _resources(db, hub, [Owner("scan", str(item.pk))])[str(item.pk)])
 
