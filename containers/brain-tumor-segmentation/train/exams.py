@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from overread.operators.brain import brain_mask
 from overread.operators.card import Normalisation
 from overread.operators.predict import normalise
 from overread.synthetic.anatomy import SampledAnatomy, load_anatomy, sample
 from overread.synthetic.brain import Look, add_noise, make_lesion, render
-from overread.synthetic.interpolation import Volume, enlarge
+from overread.synthetic.interpolation import Volume
 from overread.synthetic.mr import ImageGrid
 
 _SHAPE = (160, 208, 176)
 """Voxels (slices, rows, columns) of a training exam: a whole head at 1 mm."""
 
 
-_P_FLIP, _P_NEW_HEAD, _P_FINE, _P_SURROUNDED = 0.5, 0.08, 0.35, 0.5
-"""Shares: patches mirrored; exams with a head drawn anew, with voxels of 1 mm all round, with random surroundings."""
+_P_FLIP, _P_NEW_HEAD, _P_FINE = 0.5, 0.08, 0.35
+"""Shares: patches mirrored; exams with a head drawn anew, with voxels of 1 mm all round."""
 _HALF: Final = 0.5
 _HEADS: Final = 6
 """Turned and scaled heads at a time; each takes 120 MB."""
@@ -138,45 +138,12 @@ class ExamPool:
             volume_ml = float(np.exp(rng.uniform(np.log(0.4), np.log(60.0))))
             mask |= make_lesion(head, volume_ml, seed=int(rng.integers(2**31)))
         look, seed = Look.draw(rng), int(rng.integers(2**31))
-        if rng.random() < _P_SURROUNDED:
-            look = dataclasses.replace(look, skull=False)
-            image = render(head, mask, look=look, seed=seed)
-            image = image + surroundings(head, rng=rng)
-        else:
-            image = render(head, mask, look=look, seed=seed)
+        image = render(head, mask, look=look, seed=seed)
         image, mask = _acquired(image, mask, noise=look.noise, seed=seed, rng=rng)
+        image = np.where(brain_mask(image, spacing_mm=head.grid.spacing_mm), image, image.min())
         z, foreground = normalise(image, self._rules)
         box = ndimage.find_objects(foreground.astype(np.int8))[0]
         return TrainingExam(z[box].astype(np.float16), mask[box])
-
-
-def surroundings(head: SampledAnatomy, *, rng: np.random.Generator) -> Volume:
-    """Return random tissue around the brain, so that no particular skull, face or neck is learned.
-
-    Patches of four to seven brightnesses with smooth borders, from the brain's surface or a dark gap to a wavy outer
-    contour; up to twice as bright as grey matter, for fat and eyes are.
-    """
-    spacing = np.asarray(head.grid.spacing_mm)
-    step = 3
-    brain = head.brain[::step, ::step, ::step]
-    hull = ndimage.gaussian_filter(brain.astype(np.float32), rng.uniform(1.0, 6.0) / (spacing * step)) > _HALF * 0.8
-    distance = np.asarray(ndimage.distance_transform_edt(~hull, sampling=spacing * step), dtype=np.float32)
-
-    def noise(scale_mm: float) -> Volume:
-        field = rng.standard_normal(brain.shape, dtype=np.float32)
-        smooth = ndimage.gaussian_filter(field, scale_mm / (spacing * step))
-        return np.asarray(smooth / (smooth.std() + 1e-6), dtype=np.float32)
-
-    gap, depth = rng.uniform(0.0, 9.0), rng.uniform(4.0, 40.0)
-    classes = int(rng.integers(4, 8))
-    edges = np.quantile(field := noise(rng.uniform(3.0, 12.0)), np.linspace(0, 1, classes + 1)[1:-1])
-    brightness = rng.uniform(0.0, 1.3, classes).astype(np.float32)
-    tissue = brightness[np.digitize(field, edges)]
-    outer = distance + noise(15.0) * rng.uniform(0.0, 8.0)
-    inner = distance + noise(8.0) * rng.uniform(0.0, 2.0)
-    coarse = np.where((inner > gap) & (outer < gap + depth), tissue, rng.uniform(0.02, 0.2) * (inner <= gap))
-    fine = enlarge(coarse.astype(np.float32), [float(step)] * 3, head.grid.shape)
-    return np.asarray(fine * (1.0 - head.csf - head.gm - head.wm), dtype=np.float32)
 
 
 def _acquired(

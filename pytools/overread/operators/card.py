@@ -56,6 +56,7 @@ class Preprocessing(Spec):
     spacing_mm: tuple[float, float, float]
     interpolation: Literal["linear"]
     antialias: float = Field(ge=0)
+    extract: Literal["brain", "nothing"] = "nothing"
     normalisation: Normalisation
     crop: Literal["foreground"]
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
 from overread.errors import DataError, SpecError
+from overread.operators.brain import brain_mask
 from overread.operators.card import Card, Normalisation, load_card
 from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
 
@@ -70,6 +71,9 @@ class Network:
             outside=float(values.min()),
             interpolation=rules.interpolation,
         )
+        if rules.extract == "brain":
+            inside = brain_mask(on_grid, spacing_mm=rules.spacing_mm)
+            on_grid = np.where(inside, on_grid, on_grid.min())
         normalised, foreground = normalise(on_grid, rules.normalisation)
         found = ndimage.find_objects(foreground.astype(np.int8))
         result = np.zeros(shape, dtype=np.float32)
@@ -84,6 +88,7 @@ class Network:
         rules = self.card.inference
         on_gpu = self.device != "cpu"
         tensor = torch.from_numpy(np.ascontiguousarray(normalised))[None, None]
+        tensor = tensor.to(memory_format=torch.channels_last_3d)  # a fifth faster on a CPU
         mixed = torch.autocast("cuda", dtype=torch.float16) if on_gpu else contextlib.nullcontext()
         with torch.inference_mode(), mixed:
             logits: Any = sliding_window_inference(
@@ -136,6 +141,7 @@ def load_network(folder: Path) -> Network:
 
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for those who write layers; it costs time
     module_name, _, class_name = card.network.cls.rpartition(".")
     try:
         module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**card.network.arguments)
@@ -147,9 +153,10 @@ def load_network(folder: Path) -> Network:
             source=str(folder / "card.yaml"),
             path="network",
         ) from error
+    module = module.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     if torch.cuda.is_available():
-        return Network(card=card, module=module.eval().to("cuda"), device=f"cuda {torch.cuda.get_device_name()}")
-    return Network(card=card, module=module.eval(), device="cpu")
+        return Network(card=card, module=module.to("cuda"), device=f"cuda {torch.cuda.get_device_name()}")
+    return Network(card=card, module=module, device="cpu")
 
 
 def read_weights(folder: Path, card: Card) -> Path:
