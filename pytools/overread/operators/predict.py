@@ -141,7 +141,7 @@ def load_network(folder: Path) -> Network:
 
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for those who write layers; it costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a costly check
     module_name, _, class_name = card.network.cls.rpartition(".")
     try:
         module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**card.network.arguments)
