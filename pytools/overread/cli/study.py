@@ -79,9 +79,10 @@ def schema() -> None:
 @_FILE
 @click.option("--server", required=True, envvar="OVERREAD_SERVER", help="Address, such as https://xnat.example.org.")
 @click.option("--user", required=True, envvar="OVERREAD_USER", help="An administrator of the server.")
+@click.option("--dicom-port", type=click.IntRange(1, 65535), help="Port of the receiver, instead of the manifest's.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @_JSON
-def apply(file: Path, server: str, user: str, *, dry_run: bool, as_json: bool) -> None:
+def apply(file: Path, server: str, user: str, dicom_port: int | None, *, dry_run: bool, as_json: bool) -> None:
     """Set the study of the manifest FILE up on a server, or bring it up to date there.
 
     The password is taken from OVERREAD_PASSWORD, or from ~/.netrc. A second run changes nothing.
@@ -93,6 +94,8 @@ def apply(file: Path, server: str, user: str, *, dry_run: bool, as_json: bool) -
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
 
     bundle = load_bundle(file)
+    if dicom_port is not None:
+        bundle = bundle.at_port(dicom_port)
     password = find_password(server, user=user)
     told: list[Done] = []
 

@@ -68,6 +68,11 @@ class StudyBundle:
     recompute: Runnable | None
     form: FeedbackForm | None
 
+    def at_port(self, port: int) -> StudyBundle:
+        """Give the study's receiver another port, where the manifest's is taken or mapped."""
+        receiver = self.manifest.receiver.model_copy(update={"port": port})
+        return replace(self, manifest=self.manifest.model_copy(update={"receiver": receiver}))
+
     @property
     def folder(self) -> str:
         """Folder of the manifest, as a command line would name it."""

@@ -142,6 +142,8 @@ def _without_silence(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {key: _without_silence(item) for key, item in value.items()}
         kept = {k: v for k, v in kept.items() if v not in (None, "", [], {}) and v != _SILENT_VALUES.get(k, ())}
+        if kept.get("replacement-key") == f"#{kept.get('name')}#":
+            del kept["replacement-key"]  # what it is when it is not given
         if "contexts" in kept:
             kept["contexts"] = sorted(kept["contexts"])  # a set for XNAT
         return kept
