@@ -128,7 +128,7 @@ export class ReviewPage {
       hrefOf,
       open: (examId: string) => window.location.assign(hrefOf(examId)),
     };
-    show(this.#followed, plot(rows, context), table(rows, context));
+    show(this.#followed, plot(rows, context), rows.length > 0 ? table(rows, context) : null);
   }
 
   #maskChoices(): Mask[] {
@@ -224,7 +224,7 @@ export class ReviewPage {
         volume === null ? "Saved; the mask could not be measured." : `Saved and measured: ${millilitres(volume)} mL.`,
       );
     } else if (outcome.kind === "failed") {
-      this.#say("failed", `Saved, but measuring failed: ${outcome.reason}`);
+      this.#say("failed", `Saved, but measuring failed: ${outcome.reason}.`);
     } else {
       this.#say("failed", "Saved, but not measured yet. Reload this page later.");
     }
@@ -238,7 +238,7 @@ export class ReviewPage {
     );
     show(this.#notes, note);
     const outcome = await this.#wait();
-    if (outcome?.kind === "failed") note.textContent = `The model failed on this exam: ${outcome.reason}`;
+    if (outcome?.kind === "failed") note.textContent = `The model failed on this exam: ${outcome.reason}.`;
     if (outcome?.kind === "late")
       note.textContent = "The model has still not finished with this exam. Reload this page later.";
     if (outcome?.kind !== "arrived") return;

@@ -6,10 +6,14 @@ export interface Scale {
   readonly ticks: readonly number[];
 }
 
+/** The axis goes at least this far: noise around zero is not drawn large. */
+const LEAST_ML = 1;
+
 /** Linear axis from zero to a round number at or above `max`. */
 export function volumeScale(max: number, from: number, to: number): Scale {
-  const step = roundStep(Math.max(max, 0.1) / 4);
-  const top = Math.ceil(Math.max(max, 0.1) / step - 1e-9) * step;
+  const least = Math.max(max, LEAST_ML);
+  const step = roundStep(least / 4);
+  const top = Math.ceil(least / step - 1e-9) * step;
   const count = Math.round(top / step);
   return {
     at: (value) => from + (value / top) * (to - from),

@@ -56,7 +56,7 @@ export async function waitForResult(
     });
     if (run !== null) expected.onRun?.(run);
     if (results.length > 0) return run?.state === "running" ? null : arrived;
-    return run?.state === "failed" ? { kind: "failed", reason: run.reason || run.status } : null;
+    return run?.state === "failed" ? { kind: "failed", reason: (run.reason || run.status).replace(/\.$/, "") } : null;
   };
   return (await poll(ask, times, signal)) ?? { kind: "late" };
 }
