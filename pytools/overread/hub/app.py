@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from overread.hub.areas import (
     assessors,
@@ -41,7 +42,7 @@ from overread.hub.areas import (
     workflows,
 )
 from overread.hub.core import Hub
-from overread.hub.http import Route, endpoint
+from overread.hub.http import endpoint
 
 AREAS = (
     auth,
@@ -102,21 +103,35 @@ def create_app(hub: Hub) -> Starlette:
             hub.stop()
 
     return Starlette(
-        routes=list(_expand(hub, (route for area in AREAS for route in area.ROUTES))),
-        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED)],
+        routes=[
+            StarletteRoute(route.path, endpoint(hub, route), methods=route.methods.split())
+            for area in AREAS
+            for route in area.ROUTES
+        ],
+        middleware=[
+            Middleware(OnePath),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED),
+        ],
         lifespan=lifespan,
     )
 
 
-def _expand(hub: Hub, routes: Iterable[Route]) -> Iterator[StarletteRoute]:
-    for route in routes:
-        for path in aliases(route.path):
-            yield StarletteRoute(path, endpoint(hub, route), methods=route.methods.split())
+class OnePath:
+    """Serves ``/data/x`` also as ``/data/archive/x`` and ``/REST/x``, as XNAT does, with one route for all."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on under its one path."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": one_path(scope["path"])}
+        await self._app(scope, receive, send)
 
 
-def aliases(path: str) -> tuple[str, ...]:
-    """Return all paths at which XNAT serves `path`: ``/data/x`` also as ``/data/archive/x`` and ``/REST/x``."""
-    if not path.startswith("/data/"):
-        return (path,)
-    tail = path.removeprefix("/data/")
-    return (path, f"/data/archive/{tail}", f"/REST/{tail}", f"/REST/archive/{tail}")
+def one_path(path: str) -> str:
+    """Return the path under which the route table has `path`."""
+    for prefix in ("/data/archive/", "/REST/archive/", "/REST/"):
+        if path.startswith(prefix):
+            return "/data/" + path.removeprefix(prefix)
+    return path

@@ -49,7 +49,7 @@ class Route:
     methods
         HTTP methods, separated by spaces.
     path
-        Path template. A path below ``/data`` is served below ``/data/archive`` and ``/REST`` as well.
+        Path template. A path below ``/data`` is served below ``/data/archive`` and ``/REST`` as well (see ``app``).
     handler
         The function that answers.
     access
