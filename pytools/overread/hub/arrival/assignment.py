@@ -153,4 +153,4 @@ def _tokens(dataset: Dataset) -> dict[str, str]:
 def _label(value: str) -> str:
     """Return a value as a label, "" if nothing of it can stand in one."""
     label = clean_label(value)[:_MAX_LABEL]
-    return label if label.strip("_") else ""
+    return label if label.strip("_-") else ""

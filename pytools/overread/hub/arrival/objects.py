@@ -245,7 +245,7 @@ def _read_elements(stream: BinaryIO, *, implicit: bool, little: bool) -> Dataset
         elements[element.tag] = element
     first = next(iter(elements.values()), None)
     if first is None or (not implicit and first.VR is None):
-        raise DataError("There is no attribute in it: send the object again.")
+        raise ValueError("there is no attribute in it")
     dataset = Dataset(elements)
     charset = dataset.get("SpecificCharacterSet")
     encodings = convert_encodings(charset) if charset else default_encoding
@@ -254,17 +254,17 @@ def _read_elements(stream: BinaryIO, *, implicit: bool, little: bool) -> Dataset
 
 
 def _is_whole(dataset: Dataset, stream: BinaryIO, *, implicit: bool, little: bool) -> bool:
-    """Whether neither the last attribute nor the pixel data ends too early."""
-    last = dataset.get_item(list(dataset.keys())[-1])
-    if isinstance(last, RawDataElement) and last.length != _UNDEFINED and len(last.value or b"") < last.length:
-        return False
+    """Whether nothing ends too early: the last attribute, the pixel data, an image before its pixel data."""
     start = stream.tell()
+    last = dataset.get_item(list(dataset.keys())[-1])
+    if isinstance(last, RawDataElement) and last.length != _UNDEFINED and last.value_tell + last.length != start:
+        return False
     size = stream.seek(0, 2)
     stream.seek(start)
     order = "<" if little else ">"
     head = stream.read(12)
     if not head:
-        return True
+        return not _needs_pixels(dataset)
     if len(head) < 8:  # noqa: PLR2004 - tag, VR and length
         return False
     length_at, length_form = (8, "L") if not implicit and head[4:6] in _LONG_VRS else (6, "H")
@@ -275,6 +275,12 @@ def _is_whole(dataset: Dataset, stream: BinaryIO, *, implicit: bool, little: boo
     if length != _UNDEFINED:
         return bool(value_at + length <= size)
     return _fragments_end(stream, value_at, size)
+
+
+def _needs_pixels(dataset: Dataset) -> bool:
+    """Whether an object without pixel data is not whole: an image, unless its pixels lie elsewhere (PS3.5 8.1.2)."""
+    is_image = "BitsAllocated" in dataset or "Image Storage" in UID(text(dataset, "SOPClassUID")).name
+    return is_image and "PixelDataProviderURL" not in dataset
 
 
 def _fragments_end(stream: BinaryIO, position: int, size: int) -> bool:
