@@ -156,8 +156,7 @@ def problems_of(
             continue  # pydantic counts only the good items of a list: the bad ones are told anyway
         context: dict[str, Any] = item.get("ctx", {})
         # "[key]" is pydantic's word for "the key itself, not its value".
-        given = tuple(part for part in item["loc"] if part != "[key]")
-        location: Location = (*_without_union_tags(given, model), *context.get("at", ()))
+        location: Location = (*(part for part in item["loc"] if part != "[key]"), *context.get("at", ()))
         message, mend = _words(item, location, model)
         found.append(
             Problem(source=source, line=line_of(location, lines), path=dotted(location), message=message, mend=mend)
@@ -257,15 +256,3 @@ def _plain(annotation: object) -> object:
         rest = [a for a in get_args(annotation) if a is not type(None)]
         return _plain(rest[0]) if len(rest) == 1 else None
     return annotation
-
-
-def _without_union_tags(location: Location, model: type[BaseModel]) -> Location:
-    """Drop the words that pydantic adds to a location for the members of a union: no file has such a key."""
-    kept: list[str | int] = []
-    here: object = model
-    for part in location:
-        if here is None and isinstance(part, str):
-            continue
-        kept.append(part)
-        here = _step(here, part)
-    return tuple(kept)

@@ -115,3 +115,40 @@ def test_missing_file_is_told() -> None:
 def test_shipped_commands_are_good() -> None:
     for path in (ROOT / "containers").glob("*/command.json"):
         assert load_command(path).image.startswith("overread/")
+
+
+@pytest.mark.parametrize(("default", "good"), [('["a", "b"]', True), ('["a", "c"]', False), ("a", True), ("[a", False)])
+def test_default_of_several_is_a_list_or_one_of_them(default: str, good: bool) -> None:
+    several = {"name": "s", "type": "select-many", "select-values": ["a", "b"], "default-value": default}
+    assert (complaints(changed("inputs/+", several)) == []) is good
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("xnat/0/external-inputs", [], "xnat[0].external-inputs: is empty; a run starts from one external input"),
+        (
+            f"{DERIVED}/provides-value-for-command-input",
+            "projct",
+            "xnat[0].derived-inputs[0].provides-value-for-command-input: there is no input 'projct'; did",
+        ),
+        (
+            "xnat/0/external-inputs/0/provides-files-for-command-mount",
+            "inn",
+            "xnat[0].external-inputs[0].provides-files-for-command-mount: there is no mount 'inn'; did you mean 'in'?",
+        ),
+        (
+            "xnat/0/output-handlers/1/accepts-command-output",
+            "sag",
+            "xnat[0].output-handlers[1].accepts-command-output: there is no output 'sag'; did you mean 'seg'?",
+        ),
+        (
+            "xnat/0/derived-inputs/+",
+            {"name": "scans", "type": "Scan", "derived-from-wrapper-input": "session", "multiple": True,
+             "provides-files-for-command-mount": "in", "provides-value-for-command-input": "project"},
+            "xnat[0].derived-inputs[1].multiple: several objects can't fill one mount; mount the object around them",
+        ),
+    ],
+)  # fmt: skip
+def test_wrapper_that_leads_nowhere_is_refused(path: str, value: Any, complaint: str) -> None:
+    assert any(line.startswith(complaint) for line in complaints(changed(path, value)))

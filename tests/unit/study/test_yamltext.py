@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overread.errors import SpecError
-from overread.study.yamltext import parse_yaml
+from overread.study.yamltext import parse_json, parse_yaml
 
 
 def test_every_place_has_its_line() -> None:
@@ -54,3 +54,31 @@ def test_any_text_gives_a_value_or_a_complaint(text: str) -> None:
     except SpecError as error:
         lines = {(): 1} if error.source.startswith("f") else {}
     assert () in lines
+
+
+def test_json_lines_are_found_when_they_are_asked_for() -> None:
+    document = parse_json('{"a": [\n\t{"b": 1}\n]}', source="f")
+    assert document.lines[("a", 0, "b")] == 2
+    assert len(document.lines) == len(list(document.lines)) == 4
+
+
+def test_json_that_is_no_yaml_has_no_lines() -> None:
+    deep = "[" * 30 + "]" * 30
+    assert dict(parse_json(deep, source="f").lines) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 2}', "f: the key 'a' stands twice in one block"),
+        ('{"a": NaN}', "f: NaN is no JSON"),
+        ('{\n"a": 1,}', "f:2: is not JSON"),
+        ("[" * 100_000, "f: is not JSON that can be read"),
+        ('{"a": ' + "9" * 5000 + "}", "f: is not JSON that can be read"),
+        (" " * 300_000, "f: is larger than 256 kB"),
+    ],
+)
+def test_json_complaint_names_the_line(text: str, message: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        parse_json(text, source="f")
+    assert str(raised.value).startswith(message)
