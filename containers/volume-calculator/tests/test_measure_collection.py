@@ -110,7 +110,7 @@ def test_the_result_names_reader_collection_and_what_was_corrected(run, original
     said = fields(run(seg))
     assert said["origin"] == "edited"
     assert said["reader"] == "jdoe"
-    assert said["original"] == template[1]
+    assert said["original_label"] == template[1]
     assert said["collection"] == LABEL
     assert said["label"].startswith("BT-EDIT-")
     assert said["seg_sop_instance_uid"] == seg.SOPInstanceUID
@@ -140,7 +140,7 @@ def test_a_correction_of_a_correction_leads_to_the_model(run, original, template
     run(first, label="jdoe-SEG_1")
     second = saved(CASE.mask, first, reader="asmith")
     said = fields(run(second, label="asmith-SEG_2"))
-    assert (said["original"], said["reader"]) == (template[1], "asmith")
+    assert (said["original_label"], said["reader"]) == (template[1], "asmith")
 
 
 def test_overlapping_segments_count_once(run, original):
@@ -155,7 +155,7 @@ def test_overlapping_segments_count_once(run, original):
 def test_a_reader_who_finds_nothing_makes_a_result_of_zero(run, original, template):
     done = run(empty_seg(original, CASE.datasets, reader="jdoe", content_datetime=SAVED_AT))
     assert [m["value"] for m in done.result["measurements"]] == [0.0, 0, 0.0]
-    assert fields(done)["original"] == template[1]
+    assert fields(done)["original_label"] == template[1]
 
 
 def test_an_unchanged_segmentation_that_a_reader_saved_is_measured(run, original):
@@ -167,7 +167,7 @@ def test_an_unchanged_segmentation_that_a_reader_saved_is_measured(run, original
 
 def test_drawn_from_nothing(run):
     said = fields(run(saved(edited_mask(), None)))
-    assert "original" not in said
+    assert "original_label" not in said
     assert said["model_name"] == "volume-calculator"
 
 
@@ -217,4 +217,4 @@ def test_strange_files_among_the_results_do_no_harm(run, original, session, temp
     strange.mkdir(parents=True)
     (strange / "result.json").write_text(json.dumps({"outputs": {"seg": None}}))
     (strange / "seg.dcm").write_bytes(b"\0" * 132)
-    assert fields(run(saved(edited_mask(), original)))["original"] == template[1]
+    assert fields(run(saved(edited_mask(), original)))["original_label"] == template[1]

@@ -74,7 +74,7 @@ def cli(folder: Path, manifest: Path, port: int, dicom_port: int, *, once: bool)
     try:
         with line.hub_process(home, port=port, dicom_port=dicom_port, password=admin.password) as url:
             click.echo(f"Hub at {url}; its log is {home / 'hub.log'}.", err=True)
-            click.echo(line.apply_study(manifest, url, admin), err=True)
+            click.echo(line.apply_study(manifest, url, admin, dicom_port=dicom_port), err=True)
             client = line.Client(url, admin)
             client.add_reader(reader)
             lines = _run(client, folder / "exams", dicom_port=dicom_port)

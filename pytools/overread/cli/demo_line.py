@@ -92,10 +92,11 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
     raise OverreadError(f"The hub did not answer at {url} within {_START_TIMEOUT_S} s; see {log}.")
 
 
-def apply_study(manifest: Path, url: str, admin: Account) -> str:
+def apply_study(manifest: Path, url: str, admin: Account, *, dicom_port: int) -> str:
     """Run ``overread study apply`` and return what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "overread", "study", "apply", str(manifest), "--server", url, "--user", admin.login],
+        [sys.executable, "-m", "overread", "study", "apply", str(manifest), "--server", url, "--user", admin.login]
+        + ["--dicom-port", str(dicom_port)],
         env={**os.environ, "OVERREAD_PASSWORD": admin.password},
         capture_output=True,
         text=True,

@@ -115,7 +115,7 @@ def result_xml(kind: ResultType, result: Result, *, assessor: Assessor, context:
         "seg_series_instance_uid": seg.series_instance_uid if seg else "",
         "sr_sop_instance_uid": report.sop_instance_uid if report else "",
         "reader": more.reader,
-        "original": more.original,
+        "original_label": more.original,
         "collection": more.collection,
         "warnings": "; ".join(result.warnings),
         "timings": to_json({f"{name}_s": seconds for name, seconds in result.timings_s.items()}),

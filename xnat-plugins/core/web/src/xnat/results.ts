@@ -25,7 +25,7 @@ export interface Result {
   readonly segSeriesUid: string;
   readonly reader: string;
   /** Label of the AI result that an edited one corrects. */
-  readonly original: string;
+  readonly originalLabel: string;
   readonly warnings: string;
 }
 
@@ -47,7 +47,7 @@ const FIELDS = [
   "series_instance_uids",
   "seg_series_instance_uid",
   "reader",
-  "original",
+  "original_label",
   "warnings",
 ] as const;
 
@@ -97,7 +97,7 @@ function resultOf(row: Row, type: string, measure: string): Result {
       .filter((uid) => uid !== ""),
     segSeriesUid: own("seg_series_instance_uid"),
     reader: own("reader"),
-    original: own("original"),
+    originalLabel: own("original_label"),
     warnings: own("warnings"),
   };
 }
