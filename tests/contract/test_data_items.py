@@ -319,6 +319,42 @@ def test_sharing_gives_sight_and_nothing_more(shared_hub: RunningHub, admin: htt
     assert [row["ID"] for row in rows(admin.get(f"/data/experiments/{session}/projects?format=json"))] == ["P"]
 
 
+def test_sharing_a_session_or_subject_shares_not_what_hangs_on_it(
+    shared_hub: RunningHub, admin: httpx.Client, session: str
+) -> None:
+    admin.post("/xapi/users", json={"username": "peer", "password": "peers-password"})
+    admin.put("/data/projects/PEERS")
+    admin.put("/data/projects/PEERS/users/owner/peer")
+    kind = {"xsiType": "xnat:qcManualAssessorData", "xnat:qcManualAssessorData/project": "P"}
+    assessor = admin.put(f"/data/experiments/{session}/assessors/secret_{session}", params=kind).text
+    file = f"/data/experiments/{assessor}/resources/R/files/secret.txt"
+    admin.put(file, content=b"secret", headers={"content-type": "text/plain"})
+    subject = item(admin.get(f"/data/experiments/{session}?format=json"))["subject_ID"]
+    admin.put(f"/data/subjects/{subject}/projects/PEERS")
+    with shared_hub.client("peer", "peers-password") as peer:
+        assert peer.get(f"/data/subjects/{subject}?format=json").status_code == 200
+        assert rows(peer.get(f"/data/subjects/{subject}/experiments?format=json")) == []
+        assert session not in peer.get(f"/data/subjects/{subject}?format=html").text
+        admin.put(f"/data/experiments/{session}/projects/PEERS")
+        assert len(rows(peer.get(f"/data/subjects/{subject}/experiments?format=json"))) == 1
+        base = f"/data/experiments/{session}"
+        assert rows(peer.get(f"{base}/assessors?format=json")) == []
+        for url in ("?format=json", "?format=xml", "?format=html", "/files?all=true&format=json"):
+            answer = peer.get(f"{base}{url}")
+            assert answer.status_code == 200
+            assert "secret" not in answer.text, url
+        assert peer.get(f"{base}/assessors/{assessor}?format=json").status_code == 404
+        assert peer.get(file).status_code == 404
+        assert peer.delete(base).status_code == 403
+
+
+def test_routes_that_xnat_has_and_the_hub_lacks_say_so(admin: httpx.Client, session: str) -> None:
+    answer = admin.get(f"/data/experiments/{session}/reconstructions?format=json")
+    assert answer.status_code == 501
+    assert "/data/experiments/{experiment}/reconstructions" in answer.text
+    assert admin.get("/data/no/such/thing").status_code == 404
+
+
 def test_lists_show_only_what_may_be_read(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
     admin.post("/xapi/users", json={"username": "nobody", "password": "nobodys-password"})
     with shared_hub.client("nobody", "nobodys-password") as nobody:

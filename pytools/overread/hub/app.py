@@ -25,6 +25,7 @@ from overread.hub.areas import (
     events,
     experiments,
     importer,
+    missing,
     pages,
     prearchive,
     projects,
@@ -73,6 +74,7 @@ AREAS = (
     site,
     search,
     pages,
+    missing,  # last: it answers only what no other area does
 )
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
 

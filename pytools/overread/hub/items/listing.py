@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from overread.hub.items.archives import Entry
 from overread.hub.items.folders import owner_of, resource_folder, session_of
+from overread.hub.items.visibility import assessors_of
 from overread.hub.models import Experiment, Project, Resource, ResourceFile, Scan, Subject
 
 if TYPE_CHECKING:
@@ -78,13 +79,12 @@ def _by_kind(items: Iterable[Item]) -> dict[str, dict[str, Item]]:
     return found
 
 
-def children_of(db: Session, item: Item) -> list[Item]:
-    """Return the items whose resources count as children's: scans and assessors of a session."""
+def children_of(db: Session, item: Item, readable: Collection[str]) -> list[Item]:
+    """Return the items whose resources count as children's: scans, and assessors in projects among `readable`."""
     if not isinstance(item, Experiment):
         return []
     scans = db.scalars(select(Scan).where(Scan.session_id == item.id).order_by(Scan.pk))
-    assessors = db.scalars(select(Experiment).where(Experiment.session_id == item.id).order_by(Experiment.id))
-    return [*scans, *assessors]
+    return [*scans, *assessors_of(db, item.id, readable)]
 
 
 def category_of(item: Item) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from overread.hub.items.fields import values_of
 from overread.hub.items.folders import Owner, owner_of, resource_folder
+from overread.hub.items.visibility import assessors_of
 from overread.hub.models import Experiment, Project, Resource, ResourceFile, Scan, Share, Subject
 
 if TYPE_CHECKING:
@@ -45,18 +46,26 @@ def identity(item: Item) -> tuple[str, dict[str, Any]]:
             return item.xsi_type, values | {name: value for name, value in place.items() if value is not None}
 
 
-def whole_item(db: Session, hub: Hub, item: Item) -> Related:
-    """Return `item` with all its values and all that hangs on it."""
+def whole_item(db: Session, hub: Hub, item: Item, *, readable: Collection[str] | None = None) -> Related:
+    """Return `item` with its values and what hangs on it.
+
+    Parameters
+    ----------
+    db, hub, item
+        Transaction, hub and the item.
+    readable
+        IDs of the projects that the asker may read; None means all.
+    """
     xsi_type, values = identity(item)
     children = dict(item.children or {})
     if isinstance(item, Project) and item.aliases:
         children["aliases/alias"] = [{"alias": alias} for alias in item.aliases]
     if isinstance(item, Scan):
         values["xnat_imagescandata_id"] = item.pk
-    return Related(xsi_type, {**values_of(item), **values}, children, related_of(db, hub, item))
+    return Related(xsi_type, {**values, **values_of(item)}, children, _related_of(db, hub, item, readable))
 
 
-def related_of(db: Session, hub: Hub, item: Item) -> dict[str, list[Related]]:
+def _related_of(db: Session, hub: Hub, item: Item, readable: Collection[str] | None) -> dict[str, list[Related]]:
     """Return what hangs on `item`, by the path at which its document has it."""
     match item:
         case Scan():
@@ -65,7 +74,7 @@ def related_of(db: Session, hub: Hub, item: Item) -> dict[str, list[Related]]:
             files = _resources(db, hub, [owner_of(item)])[item.id]
             return {"out/file": files, "sharing/share": _shares(db, item)}
         case Experiment():
-            return _related_of_session(db, hub, item)
+            return _related_of_session(db, hub, item, readable)
         case Subject():
             files = _resources(db, hub, [owner_of(item)])[item.id]
             return {"resources/resource": files, "sharing/share": _shares(db, item)}
@@ -73,9 +82,11 @@ def related_of(db: Session, hub: Hub, item: Item) -> dict[str, list[Related]]:
             return {"resources/resource": _resources(db, hub, [owner_of(item)])[item.id]}
 
 
-def _related_of_session(db: Session, hub: Hub, item: Experiment) -> dict[str, list[Related]]:
+def _related_of_session(
+    db: Session, hub: Hub, item: Experiment, readable: Collection[str] | None
+) -> dict[str, list[Related]]:
     scans = list(db.scalars(select(Scan).where(Scan.session_id == item.id).order_by(Scan.pk)))
-    assessors = list(db.scalars(select(Experiment).where(Experiment.session_id == item.id).order_by(Experiment.id)))
+    assessors = assessors_of(db, item.id, readable)
     of_scans = _resources(db, hub, [owner_of(scan) for scan in scans])
     of_experiments = _resources(db, hub, [owner_of(item), *map(owner_of, assessors)])
     return {
@@ -90,7 +101,7 @@ def _related(item: Scan | Experiment, related: Mapping[str, list[Related]]) -> R
     xsi_type, values = identity(item)
     if isinstance(item, Scan):
         values["xnat_imagescandata_id"] = item.pk
-    return Related(xsi_type, {**values_of(item), **values}, item.children or {}, related)
+    return Related(xsi_type, {**values, **values_of(item)}, item.children or {}, related)
 
 
 def _shares(db: Session, item: Subject | Experiment) -> list[Related]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -116,10 +116,19 @@ def _save_scan(db: Session, hub: Hub, session: Experiment, scan: Document, *, us
     )
 
 
-def to_xml(db: Session, hub: Hub, item: Project | Subject | Experiment | Scan) -> bytes:
-    """Return the document of an item, with its scans, assessors, files and shares."""
+def to_xml(
+    db: Session,
+    hub: Hub,
+    item: Project | Subject | Experiment | Scan,
+    *,
+    readable: Collection[str] | None = None,
+) -> bytes:
+    """Return the document of an item, with its scans, assessors, files and shares.
+
+    `readable` are the IDs of the projects that the asker may read; None means all.
+    """
     writer = _Writer(hub.schemas)
-    whole = whole_item(db, hub, item)
+    whole = whole_item(db, hub, item, readable=readable)
     root = writer.item(hub.schemas.known(whole.xsi_type).proper_name or whole.xsi_type, whole)
     for prefix, namespace in sorted(writer.namespaces.items()):
         root.set(f"xmlns:{prefix}", namespace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from overread.hub.core import Hub
 
 
-def item_json(db: Session, hub: Hub, item: Item) -> dict[str, Any]:
-    """Return `item`, with its scans, assessors, files and repeated elements as children."""
-    whole = whole_item(db, hub, item)
+def item_json(db: Session, hub: Hub, item: Item, *, readable: Collection[str]) -> dict[str, Any]:
+    """Return `item`, with its scans, assessors, files and repeated elements as children.
+
+    `readable` are the IDs of the projects that the asker may read.
+    """
+    whole = whole_item(db, hub, item, readable=readable)
     document = _item(hub.schemas, whole)
     if isinstance(item, Experiment):
         document["data_fields"]["id"] = item.id

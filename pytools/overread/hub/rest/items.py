@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from overread.hub import answers
+from overread.hub.access import readable_projects
 from overread.hub.http import Call
 from overread.hub.items.tree import Item
 from overread.hub.items.xml import to_xml
@@ -14,11 +15,12 @@ from overread.hub.rest.report import report
 
 def answer_item(call: Call, item: Item) -> Response:
     """Answer `item` as JSON, XML, or a page for people: as in XNAT the page is what comes when nothing is asked for."""
+    readable = readable_projects(call.db, call.caller)
     if call.format == "json":
-        return answers.items(item_json(call.db, call.hub, item))
+        return answers.items(item_json(call.db, call.hub, item, readable=readable))
     if call.format == "xml":
-        return Response(to_xml(call.db, call.hub, item), media_type="text/xml")
-    return report(call, item)
+        return Response(to_xml(call.db, call.hub, item, readable=readable), media_type="text/xml")
+    return report(call, item, readable)
 
 
 def saved(item_id: str, *, created: bool) -> Response:

@@ -6,13 +6,12 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_
 from starlette.responses import Response
 
 from overread.hub import answers
 from overread.hub.errors import bad_request
 from overread.hub.http import Call
-from overread.hub.models import Share
 from overread.hub.rest.columns import Column, Expression, Source
 from overread.hub.rest.names import parse_xpath
 from overread.hub.schemas.values import parse_date
@@ -195,9 +194,3 @@ def answer(
     for row in rows:
         row["URI"] = f"{uri_prefix}{row['URI']}"
     return answers.table(rows, keys, form=call.format, total=len(rows) if paging is None else None)
-
-
-def visible(model: Any, kind: str, readable: set[str]) -> ColumnElement[bool]:
-    """Return the condition that the project of a row, or one that the row is shared into, is among `readable`."""
-    shared = select(Share.object_id).where(Share.kind == kind, Share.project.in_(readable))
-    return or_(model.project.in_(readable), model.id.in_(shared))

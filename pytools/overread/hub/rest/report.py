@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,15 +13,16 @@ from starlette.responses import HTMLResponse, Response
 
 from overread.hub.http import Call
 from overread.hub.items.tree import Item, Related, whole_item
+from overread.hub.items.visibility import visible
 from overread.hub.models import Experiment, Project, Subject
 from overread.hub.rest.pages import link, page
 
 _MOST_ROWS = 500
 
 
-def report(call: Call, item: Item) -> Response:
-    """Return the page of `item`."""
-    whole = whole_item(call.db, call.hub, item)
+def report(call: Call, item: Item, readable: Collection[str]) -> Response:
+    """Return the page of `item`; `readable` are the IDs of the projects that the caller may read."""
+    whole = whole_item(call.db, call.hub, item, readable=readable)
     title = str(whole.values.get("label") or whole.values["ID"])
     body = f"<p>{html.escape(whole.xsi_type)}</p>{_fields(whole.values)}"
     for path, entries in whole.related.items():
@@ -30,7 +31,7 @@ def report(call: Call, item: Item) -> Response:
     for path, repeated in whole.children.items():
         if repeated:
             body += f"<h2>{html.escape(path)}</h2>{_table(repeated)}"
-    body += _below(call, item)
+    body += _below(call, item, readable)
     return HTMLResponse(page(call, title, body))
 
 
@@ -76,7 +77,7 @@ def _cell(value: object) -> str:
     return link(value.text, value.target) if isinstance(value, _Link) else html.escape(str(value))
 
 
-def _below(call: Call, item: Item) -> str:
+def _below(call: Call, item: Item, readable: Collection[str]) -> str:
     """List a project's subjects, or a subject's experiments."""
     db = call.db
     match item:
@@ -91,7 +92,7 @@ def _below(call: Call, item: Item) -> str:
         case Subject():
             found = db.execute(
                 select(Experiment.id, Experiment.label, Experiment.date, Experiment.xsi_type)
-                .where(Experiment.subject_id == item.id)
+                .where(Experiment.subject_id == item.id, visible(Experiment, readable))
                 .order_by(Experiment.date)
                 .limit(_MOST_ROWS)
             ).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from overread.hub import answers
-from overread.hub.access import Right
+from overread.hub.access import Right, readable_projects
 from overread.hub.areas.experiments import store
 from overread.hub.errors import bad_request, conflict, unprocessable
 from overread.hub.http import Call, Route
@@ -13,6 +13,7 @@ from overread.hub.items.deletion import delete_experiment
 from overread.hub.items.experiments import rename_experiment
 from overread.hub.items.projects import find_project
 from overread.hub.items.uris import find_assessor
+from overread.hub.items.visibility import visible
 from overread.hub.models import Experiment
 from overread.hub.rest import lists
 from overread.hub.rest.columns import Source
@@ -33,7 +34,7 @@ def list_assessors(call: Call) -> Response:
         call,
         source,
         lists.wanted_columns(call, source, _COLUMNS),
-        where=[Experiment.session_id == session.id],
+        where=[Experiment.session_id == session.id, visible(Experiment, readable_projects(call.db, call.caller))],
         order=Experiment.id,
         uri_prefix="/data/experiments/",
         uri_key=Experiment.id,

@@ -14,6 +14,7 @@ from overread.hub.items.deletion import delete_experiment, unshare
 from overread.hub.items.experiments import find_experiment, rename_experiment
 from overread.hub.items.files import owner_of
 from overread.hub.items.subjects import ensure_subject, find_subject
+from overread.hub.items.visibility import visible
 from overread.hub.models import Experiment, Project, Share, Subject
 from overread.hub.rest import lists
 from overread.hub.rest.columns import Source, root_type
@@ -32,7 +33,7 @@ _COLUMNS = ("ID", "project", "date", "xsiType", "label", "insert_date")
 
 def list_all(call: Call) -> Response:
     """List the experiments of all projects that the caller may read, assessors included."""
-    where = lists.visible(Experiment, "experiment", readable_projects(call.db, call.caller))
+    where = visible(Experiment, readable_projects(call.db, call.caller))
     return _list(call, where, "xnat:experimentData")
 
 
@@ -45,9 +46,10 @@ def list_of_project(call: Call) -> Response:
 
 
 def list_of_subject(call: Call) -> Response:
-    """List a subject's experiments."""
+    """List those of a subject's experiments that the caller may read."""
     subject = subject_of(call)
-    return _list(call, Experiment.subject_id == subject.id, "xnat:subjectAssessorData")
+    where = visible(Experiment, readable_projects(call.db, call.caller)) & (Experiment.subject_id == subject.id)
+    return _list(call, where, "xnat:subjectAssessorData")
 
 
 def _list(call: Call, where: ColumnElement[bool], default_root: str) -> Response:

@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from overread.hub import answers
 from overread.hub.access import Right, readable_projects
-from overread.hub.errors import HubError, bad_request
+from overread.hub.areas.site import preference
+from overread.hub.errors import HubError, bad_request, forbidden
 from overread.hub.http import Call, Route
 from overread.hub.items.deletion import delete_project
 from overread.hub.items.document import Document
@@ -98,7 +99,9 @@ def _save(call: Call, project_id: str, document: Document) -> tuple[Project, boo
     if existing is not None and not existing.deleted:
         call.require(project_id, Right.OWN)
     elif call.caller.is_guest:
-        raise HubError(403, "Log in to make a project.")
+        raise forbidden("Log in to make a project.")
+    elif not call.caller.is_admin and preference(call.db, call.hub, "uiAllowNonAdminProjectCreation") is not True:
+        raise forbidden("On this site only an administrator makes projects.")
     alias = call.query.get("alias", "")
     return save_project(
         call.db,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from overread.hub import answers
-from overread.hub.access import Right
+from overread.hub.access import Right, readable_projects
 from overread.hub.areas.resources.downloads import archive, download, matching
 from overread.hub.areas.resources.places import PLACES, items_of, resource_of
 from overread.hub.areas.resources.uploads import upload
@@ -17,7 +17,7 @@ from overread.hub.errors import HubError, conflict, not_found
 from overread.hub.http import Call, Route
 from overread.hub.items.catalog import catalog_xml
 from overread.hub.items.files import delete_file, delete_resource, ensure_resource, file_path, find_resource, owner_of
-from overread.hub.items.listing import Listed, category_of, children_of, list_files, list_resources
+from overread.hub.items.listing import Item, Listed, category_of, children_of, list_files, list_resources
 from overread.hub.items.serialise import uri_of
 from overread.hub.rest.locate import item_of
 
@@ -32,7 +32,7 @@ def get_resources(call: Call) -> Response:
     """List resources; with ``all=true`` those of scans and assessors too."""
     items = items_of(call)
     if call.flag("all"):
-        items = [*items, *(child for item in items for child in children_of(call.db, item))]
+        items = _with_children(call, items)
     rows = []
     for counted in list_resources(call.db, items):
         category, category_id = category_of(counted.item)
@@ -107,9 +107,14 @@ def _files(call: Call) -> list[Listed]:
     else:
         items = items_of(call)
         if call.flag("all"):
-            items = [*items, *(child for item in items for child in children_of(call.db, item))]
+            items = _with_children(call, items)
         files = list_files(call.db, items)
     return _filtered(call, files)
+
+
+def _with_children(call: Call, items: list[Item]) -> list[Item]:
+    readable = readable_projects(call.db, call.caller)
+    return [*items, *(child for item in items for child in children_of(call.db, item, readable))]
 
 
 def _filtered(call: Call, files: list[Listed]) -> list[Listed]:

@@ -11,8 +11,8 @@ from overread.hub.areas.search.displays import displays
 from overread.hub.areas.search.query import conditions, find_column, read_search
 from overread.hub.errors import not_found, unprocessable
 from overread.hub.http import Call, Route
+from overread.hub.items.visibility import visible
 from overread.hub.models import Experiment, Subject
-from overread.hub.rest import lists
 from overread.hub.rest.columns import Source
 
 _ELEMENTS = ("ELEMENT_NAME", "SINGULAR", "PLURAL", "SECURED", "COUNT")
@@ -81,9 +81,8 @@ def search(call: Call) -> Response:
     where, needs = conditions(source, document)
     for column in columns:
         needs |= column.needs
-    share_kind = "subject" if model is Subject else "experiment"
     query = source.joined(source.rows(columns), needs).where(
-        lists.visible(model, share_kind, readable_projects(call.db, call.caller)), *where
+        visible(model, readable_projects(call.db, call.caller)), *where
     )
     if model is Experiment:
         query = query.where(Experiment.xsi_type.in_(schemas.extending(root)))

@@ -13,6 +13,7 @@ from overread.hub.items.deletion import delete_subject, unshare
 from overread.hub.items.document import Document
 from overread.hub.items.files import owner_of
 from overread.hub.items.subjects import SUBJECT_TYPE, find_subject, rename_subject, save_subject
+from overread.hub.items.visibility import visible
 from overread.hub.models import Share, Subject
 from overread.hub.rest import lists
 from overread.hub.rest.columns import Source
@@ -25,7 +26,7 @@ _COLUMNS = ("ID", "project", "label", "insert_date", "insert_user")
 
 def list_all(call: Call) -> Response:
     """List the subjects of all projects that the caller may read."""
-    return _list(call, lists.visible(Subject, "subject", readable_projects(call.db, call.caller)))
+    return _list(call, visible(Subject, readable_projects(call.db, call.caller)))
 
 
 def list_of_project(call: Call) -> Response:
@@ -46,6 +47,12 @@ def _list(call: Call, where: ColumnElement[bool]) -> Response:
 def get_subject(call: Call) -> Response:
     """Answer one subject."""
     return answer_item(call, subject_of(call))
+
+
+def get_status(call: Call) -> Response:
+    """Tell a subject's status."""
+    subject_of(call)
+    return answers.text("active")
 
 
 def put_of_project(call: Call) -> Response:
@@ -139,9 +146,11 @@ ROUTES = [
     Route("GET", "/data/subjects/{subject}", get_subject),
     Route("PUT", "/data/subjects/{subject}", put_by_id),
     Route("DELETE", "/data/subjects/{subject}", delete),
+    Route("GET", "/data/subjects/{subject}/status", get_status),
     Route("GET", "/data/projects/{project}/subjects", list_of_project),
     Route("POST", "/data/projects/{project}/subjects", post_of_project),
     Route("GET", "/data/projects/{project}/subjects/{subject}", get_subject),
     Route("PUT", "/data/projects/{project}/subjects/{subject}", put_of_project),
     Route("DELETE", "/data/projects/{project}/subjects/{subject}", delete),
+    Route("GET", "/data/projects/{project}/subjects/{subject}/status", get_status),
 ]
