@@ -86,6 +86,7 @@ class Clinic:
             security_opt=["no-new-privileges"],
             user=str(USER_ID),
             read_only=True,
+            tmpfs={"/tmp": "size=64m,noexec"},  # libraries ask for a temporary folder, in vain elsewhere
             mem_limit=MEMORY_LIMIT,
         )
         try:
