@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -38,9 +37,6 @@ def prepare(hub: Hub) -> str | None:
         The password of ``admin`` if it was made up just now, to be shown once; None when the account was there
         already or its password came from `PASSWORD_VARIABLE`.
     """
-    if hub.config.plugins is not None:
-        _install_plugins(hub.config.plugins, hub.layout.plugins)
-        hub.schemas.reload()
     _take_plugins(hub)
     hub.schemas.plugins()  # read now: a faulty plugin is told when the hub starts, not at the first request
     return _first_administrator(hub)
@@ -80,29 +76,6 @@ def _replaces(new: PluginJar, old: PluginJar) -> bool:
         return version_key(new.version) > version_key(old.version)
     # Built again with the same version, as while it is being developed.
     return new.jar.read_bytes() != old.jar.read_bytes()
-
-
-def _install_plugins(shipped: Path, installed: Path) -> None:
-    """Copy shipped jars that the home lacks, and those newer than the home's own of the same plugin id.
-
-    A jar of the same version but other content replaces the old one too: that is a developer's build.
-    """
-    present = {plugin.id: plugin for path in sorted(installed.glob("*.jar")) if (plugin := read_jar(path)) is not None}
-    for path in sorted(shipped.glob("*.jar")):
-        plugin = read_jar(path)
-        if plugin is None:
-            log.warning("%s is no plugin jar; it is left out", path.name)
-            continue
-        old = present.get(plugin.id)
-        if old is not None and version_key(old.version) > version_key(plugin.version):
-            continue
-        target = installed / path.name
-        partial = target.with_suffix(".part")
-        shutil.copyfile(path, partial)
-        partial.replace(target)
-        if old is not None and old.jar != target:
-            old.jar.unlink()
-        log.info("plugin %s %s", plugin.id, plugin.version)
 
 
 def _first_administrator(hub: Hub) -> str | None:

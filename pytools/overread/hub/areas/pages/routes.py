@@ -19,7 +19,7 @@ from overread.hub.rest.pages import link, page
 _LOGIN = "/app/template/Login.vm"
 _INTERACTIVE = re.compile("Mozilla|MSIE|AppleWebKit|Opera")
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
-_HASHED = re.compile(r".*[.-][A-Za-z0-9_-]{8,}\.(js|css|woff2|svg|png|wasm)")
+_HASHED = re.compile(r"overread/assets/.*[.-][A-Za-z0-9_-]{8,}\.(js|css|woff2|svg|png|wasm)")
 _INDEX = "index.html"
 
 
