@@ -16,6 +16,7 @@ from e2e.conftest import Line
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins", "storescu")]
 
 RESULT = "braintumor:resultData"
+COLUMN = RESULT.lower()  # XNAT names columns asked for by their path in lower case
 
 
 def test_measured_volumes_are_true(line: Line) -> None:
@@ -106,7 +107,7 @@ def test_the_recalculated_volume_is_that_of_the_stored_voxels(line: Line) -> Non
     measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     spacing = [float(each) for each in (*measures.PixelSpacing, measures.SpacingBetweenSlices)]
     voxels = np.count_nonzero(seg.pixel_array)
-    assert float(edited[f"{RESULT}/lesion_volume_ml"]) == pytest.approx(voxels * np.prod(spacing) / 1000, rel=1e-6)
+    assert float(edited[f"{COLUMN}/lesion_volume_ml"]) == pytest.approx(voxels * np.prod(spacing) / 1000, rel=1e-6)
     assert str(seg.ContentCreatorName)
     assert seg.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
 
@@ -201,11 +202,11 @@ def _result(line: Line, *, origin: str) -> dict[str, str]:
     columns = f"ID,label,date,session_ID,{RESULT}/origin,{RESULT}/lesion_volume_ml,{RESULT}/collection"
     rows = line.rows("/data/experiments", project="BTS", xsiType=RESULT, columns=columns)
     newest = max(exam["date"] for exam in line.summary["exams"][:5])
-    (row,) = [row for row in rows if row["date"] == newest and row[f"{RESULT}/origin"] == origin]
+    (row,) = [row for row in rows if row["date"] == newest and row[f"{COLUMN}/origin"] == origin]
     return row
 
 
 def _collection_id(line: Line, result: dict[str, str]) -> str:
     rows = line.rows("/data/experiments", project="BTS", xsiType="icr:roiCollectionData", columns="ID,label")
-    (found,) = [row["ID"] for row in rows if row["label"] == result[f"{RESULT}/collection"]]
+    (found,) = [row["ID"] for row in rows if row["label"] == result[f"{COLUMN}/collection"]]
     return found

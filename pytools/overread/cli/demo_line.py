@@ -21,7 +21,8 @@ import requests
 
 from overread.errors import ArchiveError, OverreadError
 
-PROJECT, STUDY, RESULT_TYPE = "BTS", "brain-tumor", "braintumor:resultData"
+PROJECT, RESULT_TYPE = "BTS", "braintumor:resultData"
+OVERREAD = (sys.executable, "-m", "overread")
 _START_TIMEOUT_S = 60
 _SENDING_TIMEOUT_S = 600
 _FINISHED = ("complete", "failed")
@@ -54,7 +55,7 @@ class Outcome:
 @contextmanager
 def hub_process(home: Path, *, port: int, dicom_port: int, password: str) -> Iterator[str]:
     """Run ``overread hub serve`` and yield its URL once it answers."""
-    command = [sys.executable, "-m", "overread", "hub", "serve", "--home", str(home)]
+    command = [*OVERREAD, "hub", "serve", "--home", str(home)]
     command += ["--port", str(port), "--dicom-port", str(dicom_port)]
     home.mkdir(parents=True, exist_ok=True)
     with (home / "hub.log").open("ab") as log:
@@ -95,8 +96,18 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
 def apply_study(manifest: Path, url: str, admin: Account, *, dicom_port: int) -> str:
     """Run ``overread study apply`` and return what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "overread", "study", "apply", str(manifest), "--server", url, "--user", admin.login]
-        + ["--dicom-port", str(dicom_port)],
+        [
+            *OVERREAD,
+            "study",
+            "apply",
+            str(manifest),
+            "--server",
+            url,
+            "--user",
+            admin.login,
+            "--dicom-port",
+            str(dicom_port),
+        ],
         env={**os.environ, "OVERREAD_PASSWORD": admin.password},
         capture_output=True,
         text=True,
@@ -178,16 +189,17 @@ def outcomes(client: Client, sent: Mapping[str, float]) -> dict[str, Outcome]:
         for row in client.rows(f"/data/projects/{PROJECT}/experiments", columns="ID,UID")
         if row["UID"] in sent
     }
-    value = f"{RESULT_TYPE}/lesion_volume_ml"
+    # XNAT names columns asked for by their path in lower case.
+    value, origin = (f"{RESULT_TYPE}/{name}".lower() for name in ("lesion_volume_ml", "origin"))
     results = {
         sessions[row["session_ID"]]: row[value]
         for row in client.rows(
             "/data/experiments",
             project=PROJECT,
             xsiType=RESULT_TYPE,
-            columns=f"ID,session_ID,{value},{RESULT_TYPE}/origin",
+            columns=f"ID,session_ID,{value},{origin}",
         )
-        if row["session_ID"] in sessions and row[f"{RESULT_TYPE}/origin"] == "ai"
+        if row["session_ID"] in sessions and row[origin] == "ai"
     }
     found = {uid: Outcome("Archived" if uid in sessions.values() else "Arriving") for uid in sent}
     for run in client.get(f"/xapi/projects/{PROJECT}/containers"):
