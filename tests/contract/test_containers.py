@@ -206,8 +206,8 @@ def test_requirements_that_can_not_be_installed_fail_the_run(tmp_path: Path, mon
     hub.stop()
     assert run["status"] == "Failed (Staging)"
     assert "no-such-package-anywhere" in run["reason"]
-    assert not [path for path in (tmp_path / "environments").glob("py-*") if path.is_dir()]
-    assert len(list((tmp_path / "environments").glob("py-*.log"))) == 1
+    folders = [path for path in (tmp_path / "environments").glob("py-*") if path.is_dir()]
+    assert all((folder / ".ready").exists() for folder in folders)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -274,6 +274,21 @@ def test_a_hub_that_stops_ends_its_runs_and_leaves_them_queued(
     with database.read() as db:
         assert db.get_one(Container, 1).status == "Queued"
     database.close()
+
+
+def test_an_enabled_wrapper_has_its_environment_before_the_first_exam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVERREAD_ENVIRONMENTS", str(tmp_path / "environments"))
+    hub = start_hub(tmp_path, images=(tmp_path / "images",))
+    add_project(hub.hub)
+    with hub.client() as client:
+        install(client, tmp_path / "images")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "environments").glob("py-*/.ready")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    hub.stop()
 
 
 def test_others_see_the_state_only(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:

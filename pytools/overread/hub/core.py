@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from overread.hub.receiver.service import Receivers
     from overread.hub.runs.images import ImageCatalog
     from overread.hub.runs.queue import RunQueue
+    from overread.hub.runs.warmup import WarmUp
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Hub:
     metadata: MetadataCache
     images: ImageCatalog
     runs: RunQueue
+    warm_up: WarmUp
 
     def __init__(self, config: HubConfig) -> None:
         self.config = config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import threading
 import time
@@ -63,6 +64,16 @@ def test_building_ends_when_the_run_is_ended(tmp_path: Path) -> None:
         )
     assert time.monotonic() - started < 10
     assert not [path for path in tmp_path.glob("py-*") if path.is_dir()]
+
+
+def test_waiting_for_another_builder_ends_when_the_run_is_ended(tmp_path: Path) -> None:
+    environments = Environments(tmp_path)
+    folder = environments.ensure("", report=lambda _line: None, stopped=never)
+    (folder / ".ready").unlink()
+    with (tmp_path / f"{folder.name}.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TemporaryRunnerError, match="given up"):
+            environments.ensure("", report=lambda _line: None, stopped=lambda: True)
 
 
 def test_the_package_copy_holds_what_images_import_and_nothing_of_the_hub(tmp_path: Path) -> None:

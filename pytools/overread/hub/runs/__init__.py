@@ -10,6 +10,7 @@
 ``environments``  Python environments of images, cached by what they hold
 ``runner``        the interface of all runners
 ``process``       the runner without an engine; ``sandbox`` and ``logs`` belong to it
+``warmup``        builds environments before they are needed
 ``queue``         the service that takes runs through their life
 ``outputs``       stores what a run left, all of it or nothing
 """

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ PACKAGE_PARTS = ("__init__.py", "py.typed", "errors.py", "operators", "dicom", "
 
 _READY = ".ready"
 _PIP_TIMEOUT_S = 3600.0
+_LOCK_POLL_S = 0.1
+_GIVEN_UP = "Building the environment was given up because the run was ended."
 
 
 def cache_folder(default: Path) -> Path:
@@ -79,7 +82,7 @@ class Environments:
         if (target / _READY).exists():
             return target
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.folder / f"{key}.lock"):
+        with _locked(self.folder / f"{key}.lock", stopped=stopped):
             if not (target / _READY).exists():
                 report(f"Building environment {key}")
                 self._build(target, requirements, stopped=stopped)
@@ -134,7 +137,7 @@ class Environments:
         code = run_until(process, timeout_s=_PIP_TIMEOUT_S, stopped=stopped)
         if code is None:
             if stopped():
-                raise TemporaryRunnerError("Building the environment was given up because the run was ended.")
+                raise TemporaryRunnerError(_GIVEN_UP)
             raise PermanentRunnerError(f"Building the environment took more than {_PIP_TIMEOUT_S:.0f} s; see {log}.")
         if code != 0:
             raise PermanentRunnerError(
@@ -190,7 +193,14 @@ def _reason(log: Path) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, *, stopped: Stopped) -> Iterator[None]:
     with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # another run, or another hub, builds it
+                if stopped():
+                    raise TemporaryRunnerError(_GIVEN_UP) from None
+                time.sleep(_LOCK_POLL_S)
         yield

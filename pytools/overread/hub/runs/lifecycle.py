@@ -120,8 +120,8 @@ class Life:
 
     def _execute(self, container_id: int, resolved: Mapping[str, Any], folder: Path) -> Exit:
         """Run a command to its end and write its state down meanwhile."""
-        latest: list[Progress] = []
-        handle = self._runner.start(self._spec(container_id, resolved, folder), listener=Listener(latest.append))
+        latest = _Latest()
+        handle = self._runner.start(self._spec(container_id, resolved, folder), listener=Listener(latest.tell))
         with self._hub.database.write() as db:
             container = db.get_one(Container, container_id)
             container.backend_id = handle
@@ -135,7 +135,7 @@ class Life:
             raise GivenUp
         return end
 
-    def _wait(self, handle: str, container_id: int, latest: list[Progress]) -> Exit:
+    def _wait(self, handle: str, container_id: int, latest: _Latest) -> Exit:
         told: Progress | None = None
         told_at = 0.0
         while True:
@@ -144,10 +144,11 @@ class Life:
                 return end
             if self._is_given_up():
                 self._runner.kill(handle)
-            if latest and latest[-1] != told and time.monotonic() - told_at > _PROGRESS_EVERY_S:
-                told, told_at = latest[-1], time.monotonic()
+            now = latest.progress
+            if now is not None and now != told and time.monotonic() - told_at > _PROGRESS_EVERY_S:
+                told, told_at = now, time.monotonic()
                 with self._hub.database.write() as db:
-                    db.get_one(Container, container_id).progress = {"fraction": told.fraction, "stage": told.stage}
+                    db.get_one(Container, container_id).progress = {"fraction": now.fraction, "stage": now.stage}
 
     def _wrap_up(self, resolved: Mapping[str, Any], wrapups: Mapping[str, dict[str, Any]]) -> dict[str, Path]:
         """Run the wrap-up commands; return the folder of each output."""
@@ -194,7 +195,7 @@ class Life:
             if reason is not None:
                 container.reason = reason
             states.advance(db, container, states.COMPLETE, message=reason or "", exit_code=end.code)
-        for folder in set(folders.values()):
+        for folder in {folder.parent for folder in folders.values()}:
             if folder.is_relative_to(self._hub.layout.runs):
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -242,6 +243,16 @@ class Life:
         """Open a writing transaction with the run in it."""
         with self._hub.database.write() as db:
             yield db, db.get_one(Container, self._id)
+
+
+class _Latest:
+    """The last progress line of a run, however many there were."""
+
+    progress: Progress | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """Remember one."""
+        self.progress = progress
 
 
 def run_folder(hub: Hub, container_id: int) -> Path:

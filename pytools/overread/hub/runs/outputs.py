@@ -88,6 +88,10 @@ def store_outputs(db: Session, hub: Hub, container: Container, folders: Mapping[
         except OverreadError as problem:
             what = problem.reason if isinstance(problem, HubError) else str(problem)
             raise PermanentRunnerError(f"Output {row['from-command-output']} can't be stored: {what}") from problem
+        except OSError as problem:
+            raise PermanentRunnerError(
+                f"Output {row['from-command-output']} can't be read: {problem.strerror}."
+            ) from problem
         created[row["from-output-handler"]] = uri
         rows.append({**row, "created": uri})
     return rows

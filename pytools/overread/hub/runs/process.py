@@ -32,7 +32,7 @@ class _Run:
     process: subprocess.Popen[bytes]
     out: Capture
     err: Capture
-    scratch: Path
+    scratch: Path | None
     deadline: float
     killed: threading.Event = field(default_factory=threading.Event)
 
@@ -68,12 +68,16 @@ class ProcessRunner:
         """Start the command. Call `wait` from the same thread: bubblewrap ends with the thread that started it."""
         image = self._find(spec.image)
         spec.log_folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="overread-run-"))
+        bwrap = sandbox.bubblewrap() if self._isolate else None
+        scratch = Path(tempfile.mkdtemp(prefix="overread-run-")) if bwrap is None else None
         try:
-            process = self._spawn(spec, image, scratch)
+            process = self._spawn(spec, image, bwrap=bwrap, scratch=scratch)
         except OSError as problem:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _remove(scratch)
             raise TemporaryRunnerError(f"The command could not be started: {problem.strerror}.") from problem
+        except PermanentRunnerError:
+            _remove(scratch)
+            raise
         run = self._watch(spec, process, scratch, listener)
         with self._lock:
             self._runs[spec.run_id] = run
@@ -113,7 +117,9 @@ class ProcessRunner:
             raise PermanentRunnerError(f"There is no image {name}: no image folder has a command.json that names it.")
         return image
 
-    def _spawn(self, spec: RunSpec, image: Image, scratch: Path) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, spec: RunSpec, image: Image, *, bwrap: str | None, scratch: Path | None
+    ) -> subprocess.Popen[bytes]:
         environment = self._environments.ensure(image.requirements, report=_silent, stopped=_never)
         room = sandbox.Room(
             shell_line=image.shell_line(spec.command_line, override_entrypoint=spec.override_entrypoint),
@@ -124,10 +130,9 @@ class ProcessRunner:
             package=self._environments.package(),
             code=image.folder.resolve(),
             code_path=image.code_path,
-            scratch=scratch,
         )
-        start = sandbox.launchable(room, bwrap=sandbox.bubblewrap() if self._isolate else None)
-        if not start.isolated:
+        start = sandbox.inside(room, bwrap) if bwrap is not None else sandbox.beside(room, scratch or spec.log_folder)
+        if bwrap is None:
             (spec.log_folder / STDERR).write_text(sandbox.WARNING + "\n", "utf-8")
         with _on_cpus(spec.limits.cpus):
             return subprocess.Popen(
@@ -141,7 +146,7 @@ class ProcessRunner:
             )
 
     @staticmethod
-    def _watch(spec: RunSpec, process: subprocess.Popen[bytes], scratch: Path, listener: Listener) -> _Run:
+    def _watch(spec: RunSpec, process: subprocess.Popen[bytes], scratch: Path | None, listener: Listener) -> _Run:
         def tell(line: str) -> None:
             progress = parse_progress(line)
             if progress is not None:
@@ -160,7 +165,7 @@ class ProcessRunner:
         end_marked(run.spec.run_id)
         run.out.finish()
         run.err.finish()
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        _remove(run.scratch)
         with self._lock:
             self._runs.pop(run.spec.run_id, None)
         if code is not None:
@@ -209,6 +214,11 @@ def _on_cpus(cpus: float | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, mine)
+
+
+def _remove(scratch: Path | None) -> None:
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _silent(_line: str) -> None:

@@ -42,7 +42,6 @@ class Launchable:
     arguments: list[str]
     environment: dict[str, str]
     folder: Path | None
-    isolated: bool
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,6 @@ class Room:
         The image's Python environment, the folder for ``PYTHONPATH``, and the image's folder.
     code_path
         Where the command finds `code`.
-    scratch
-        An empty folder on this machine; used without bubblewrap only.
     """
 
     shell_line: str
@@ -75,7 +72,6 @@ class Room:
     package: Path
     code: Path
     code_path: str
-    scratch: Path
 
 
 @lru_cache(maxsize=1)
@@ -93,11 +89,6 @@ def bubblewrap() -> str | None:
     return program if done.returncode == 0 else None
 
 
-def launchable(room: Room, *, bwrap: str | None) -> Launchable:
-    """Return how to start the command of `room`, with bubblewrap if there is one."""
-    return _inside(room, bwrap) if bwrap is not None else _beside(room)
-
-
 def _base() -> list[str]:
     words = ["--unshare-all", "--unshare-user", "--die-with-parent", "--uid", _USER, "--gid", _USER]
     words += ["--cap-drop", "ALL", "--hostname", "overread"]
@@ -113,7 +104,8 @@ def _base() -> list[str]:
             "--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]  # fmt: skip
 
 
-def _inside(room: Room, bwrap: str) -> Launchable:
+def inside(room: Room, bwrap: str) -> Launchable:
+    """Return how to start the command of `room` in a file system of its own."""
     words = [bwrap, *_base(), *_gpu()]
     for folder in _python_folders(room.virtual_environment):
         words += ["--ro-bind", str(folder), str(folder)]
@@ -123,24 +115,21 @@ def _inside(room: Room, bwrap: str) -> Launchable:
         words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
     words += ["--chdir", room.working_directory or room.code_path, "/bin/sh", "-c", room.shell_line]
     variables = _variables(room, package=_PACKAGE_PATH, home="/tmp")  # noqa: S108 - inside the sandbox
-    return Launchable(words, variables | dict(room.environment), None, isolated=True)
+    return Launchable(words, variables | dict(room.environment), None)
 
 
-def _beside(room: Room) -> Launchable:
+def beside(room: Room, scratch: Path) -> Launchable:
+    """Return how to start the command of `room` without bubblewrap; links to its folders are made in `scratch`."""
     places = {mount.target: mount.source for mount in room.mounts} | {room.code_path: room.code}
     for target, source in sorted(places.items()):
-        link = room.scratch / target.lstrip("/")
-        if any(
-            parent.is_symlink()
-            for parent in link.parents
-            if parent.is_relative_to(room.scratch) and parent != room.scratch
-        ):
+        link = scratch / target.lstrip("/")
+        if any(parent.is_symlink() for parent in link.parents if parent.is_relative_to(scratch) and parent != scratch):
             raise PermanentRunnerError(f"Mount {target} lies inside another mount: that needs bubblewrap.")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source)
-    home = room.scratch / "tmp"
+    home = scratch / "tmp"
     home.mkdir(exist_ok=True)
-    rewrite = _Rewrite(list(places), room.scratch)
+    rewrite = _Rewrite(list(places), scratch)
     variables = _variables(room, package=str(room.package), home=str(home))
     variables |= {name: rewrite(value) for name, value in room.environment.items()}
     folder = Path(rewrite(room.working_directory or room.code_path))
@@ -148,7 +137,6 @@ def _beside(room: Room) -> Launchable:
         ["/bin/sh", "-c", rewrite(room.shell_line)],
         variables,
         folder if folder.is_dir() else room.code,
-        isolated=False,
     )
 
 

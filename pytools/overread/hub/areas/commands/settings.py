@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from overread.hub import answers
 from overread.hub.access import Access, readable_projects
 from overread.hub.areas.commands.wrappers import BY_NAME, WRAPPER, require_manager, wrapper_of
+from overread.hub.database import after_commit
 from overread.hub.errors import bad_request
 from overread.hub.http import Call, Route
 from overread.hub.models import Enablement
@@ -37,6 +38,7 @@ def switch(call: Call) -> Response:
         require_manager(call)
     on = call.path.endswith("/enabled")
     set_enabled(call.db, wrapper_of(call).id, call.params.get("project", ""), enabled=on)
+    after_commit(call.db, call.hub.warm_up.wake)
     return answers.text()
 
 

@@ -6,6 +6,7 @@ from overread.hub.runs.environments import Environments, cache_folder
 from overread.hub.runs.images import ImageCatalog
 from overread.hub.runs.process import ProcessRunner
 from overread.hub.runs.queue import RunQueue
+from overread.hub.runs.warmup import WarmUp
 
 __all__ = ["ROUTES", "assemble"]
 
@@ -14,5 +15,7 @@ def assemble(hub: Hub) -> None:
     """Give the hub its images, and a queue that runs them."""
     hub.images = ImageCatalog(hub.config.images)
     environments = Environments(cache_folder(hub.config.environments or hub.layout.environments))
-    hub.runs = RunQueue(hub, ProcessRunner(hub.images, environments), workers=hub.config.workers)
-    hub.services.append(hub.runs)
+    runner = ProcessRunner(hub.images, environments)
+    hub.runs = RunQueue(hub, runner, workers=hub.config.workers)
+    hub.warm_up = WarmUp(hub, runner)
+    hub.services += [hub.warm_up, hub.runs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
 import zipfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from overread.hub import answers
 from overread.hub.access import Access, Right, may
 from overread.hub.areas.commands.wrappers import require_manager
 from overread.hub.areas.containers.view import describe, may_see_all
+from overread.hub.database import after_commit
 from overread.hub.errors import bad_request, conflict, forbidden, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import Container
@@ -86,7 +88,9 @@ def delete(call: Call) -> Response:
     require_manager(call)
     if not is_finished(container.status):
         raise conflict(f"Container {container.id} has not ended: end it first.")
+    folder = run_folder(call.hub, container.id)
     call.db.delete(container)
+    after_commit(call.db, lambda: shutil.rmtree(folder, ignore_errors=True))
     return answers.text(status=204)
 
 
