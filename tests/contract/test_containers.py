@@ -16,7 +16,7 @@ import pytest
 
 from helpers.archive import add_project, add_session, add_user
 from helpers.images import make_image
-from helpers.runs import document, install, launch, share_environments, wait_for
+from helpers.runs import document, install, launch, launch_url, share_environments, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
 from overread.hub.database import Database
@@ -318,7 +318,7 @@ def test_what_can_not_be_launched_is_500_with_json(running: RunningHub, client: 
         ({"session": f"/archive/experiments/{session}/scans/1"}, "no Session"),
         ({"session": session, "mode": "a; rm -rf /"}, 'illegal string ";"'),
     ):
-        answer = client.post(f"/xapi/projects/P/wrappers/{wrapper}/root/session/launch", json=body)
+        answer = client.post(launch_url(wrapper), json=body)
         assert answer.status_code == 500
         assert answer.json()["status"] == "failure"
         assert message in answer.json()["message"]
@@ -334,7 +334,7 @@ def test_bulk_launch_tells_each_object(running: RunningHub, client: httpx.Client
     wrapper = install(client, tmp_path / "images")
     session = add_session(running.hub)
     objects = json.dumps([f"/archive/experiments/{session}", "/archive/experiments/NONE"])
-    answer = client.post(f"/xapi/projects/P/wrappers/{wrapper}/root/session/bulklaunch", json={"session": objects})
+    answer = client.post(launch_url(wrapper, verb="bulklaunch"), json={"session": objects})
     assert answer.status_code == 200
     told: dict[str, Any] = answer.json()
     assert [one["params"]["session"] for one in told["successes"]] == [f"/archive/experiments/{session}"]

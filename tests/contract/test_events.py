@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from helpers.archive import add_project, add_scan, add_session, add_user
-from helpers.runs import install, share_environments, wait_for
+from helpers.runs import install, launch_url, share_environments, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
 from overread.hub.items.announce import announce
@@ -107,7 +107,7 @@ def test_images_that_come_while_a_run_waits_are_not_run_twice(
     subscribe(client, wrapper)
     subscribe(client, wrapper, status="MERGED")
     client.post(
-        f"/xapi/projects/P/wrappers/{wrapper}/root/session/launch",
+        launch_url(wrapper),
         json={"session": add_session(running.hub, "OTHER", event=""), "mode": "sleep"},
     )
     session_id = add_session(running.hub)

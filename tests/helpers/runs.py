@@ -133,10 +133,15 @@ def install(client: httpx.Client, images: Path, *, main: str = MAIN, project: st
     return wrapper
 
 
+def launch_url(wrapper: int, *, project: str = "P", verb: str = "launch") -> str:
+    """Return where a wrapper is launched on a session: the path names the external input."""
+    return "/".join((f"/xapi/projects/{project}/wrappers/{wrapper}", "root", "session", verb))
+
+
 def launch(client: httpx.Client, wrapper: int, session: str, *, project: str = "P", **values: str) -> httpx.Response:
     """Launch the wrapper on a session."""
     body = {"session": f"/archive/experiments/{session}"} | values
-    return client.post(f"/xapi/projects/{project}/wrappers/{wrapper}/root/session/launch", json=body)
+    return client.post(launch_url(wrapper, project=project), json=body)
 
 
 def wait_for(
