@@ -7,9 +7,9 @@ import subprocess
 
 import numpy as np
 import pytest
+
 from helpers.segments import LESION, seg_of
 from helpers.viewer_seg import frames_of, labelmap
-
 from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
 from overread.dicom.normalise import empty_seg, normalise_viewer_seg
 from overread.dicom.seg import ObjectInfo, write_seg

@@ -5,9 +5,9 @@ import datetime
 
 import numpy as np
 import pytest
+
 from helpers.segments import ABNORMAL, LESION, NEOPLASM, through_bytes
 from helpers.viewer_seg import binary, frames_of, labelmap
-
 from overread.dicom.codes import TISSUE
 from overread.dicom.geometry import geometry_of
 from overread.dicom.normalise import empty_seg, normalise_viewer_seg

@@ -6,12 +6,12 @@ import datetime
 import highdicom as hd
 import numpy as np
 import pytest
-from helpers.segments import LESION, seg_of, through_bytes
-from helpers.viewer_seg import binary, frames_of, labelmap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from helpers.segments import LESION, seg_of, through_bytes
+from helpers.viewer_seg import binary, frames_of, labelmap
 from overread.dicom.geometry import geometry_of
 from overread.dicom.seg import ObjectInfo, SegmentInfo, decode_seg, predecessor_of, write_seg
 from overread.errors import DataError

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import highdicom as hd
 import pytest
-from helpers.segments import BRAIN, LESION, NEOPLASM, seg_of, through_bytes
 
+from helpers.segments import BRAIN, LESION, NEOPLASM, seg_of, through_bytes
 from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
 from overread.dicom.seg import ObjectInfo, SegmentInfo, write_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report

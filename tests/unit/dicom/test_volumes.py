@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.segments import LESION, seg_of, through_bytes
-from helpers.viewer_seg import frames_of, labelmap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.segments import LESION, seg_of, through_bytes
+from helpers.viewer_seg import frames_of, labelmap
 from overread.dicom.seg import SegmentInfo, write_seg
 from overread.dicom.volumes import union_volume_ml, volumes_ml, voxel_volume_mm3
 from overread.errors import DataError
@@ -54,7 +54,7 @@ def test_a_header_that_contradicts_its_positions_is_refused():
     images = make_mr_series(SHAPE)
     seg = labelmap(images, frames_of(np.ones(SHAPE, dtype=bool)), {1: "Lesion"})
     seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 2.5
-    with pytest.raises(DataError, match="lie 3.000 mm apart, but its header says 2.500 mm"):
+    with pytest.raises(DataError, match=r"lie 3\.000 mm apart, but its header says 2\.500 mm"):
         voxel_volume_mm3(seg)
 
 
