@@ -25,6 +25,7 @@ PROJECT, RESULT_TYPE = "BTS", "braintumor:resultData"
 OVERREAD = (sys.executable, "-m", "overread")
 _START_TIMEOUT_S = 60
 _SENDING_TIMEOUT_S = 600
+_BUILDING_TIMEOUT_S = 1800
 _FINISHED = ("complete", "failed")
 
 
@@ -143,6 +144,14 @@ class Client:
         }  # fmt: skip
         self._checked(self._session.post(f"{self.url}/xapi/users", json=body, timeout=30))
         self._checked(self._session.put(f"{self.url}/data/projects/{PROJECT}/users/member/{reader.login}", timeout=30))
+
+    def prepare_images(self) -> list[str]:
+        """Have the server prepare all images it knows, and return their names. Takes minutes the first time."""
+        names: list[str] = [name for image in self.get("/xapi/docker/images") for name in image["tags"]]
+        for name in names:
+            query = {"image": name}
+            self._checked(self._session.post(f"{self.url}/xapi/docker/pull", params=query, timeout=_BUILDING_TIMEOUT_S))
+        return names
 
     @staticmethod
     def _checked(answer: requests.Response) -> requests.Response:

@@ -122,6 +122,8 @@ ROUTES = [
     Route("POST", _LOGIN, log_in, Access.PUBLIC, writes=False),
     Route("GET", "/app/action/LogoutUser", log_out, Access.PUBLIC),
     Route("POST", "/app/action/LogoutUser", log_out, Access.USER, writes=False),
-    Route("GET", "/overread", plugin_page),
-    Route("GET", "/overread/{path:path}", plugin_page),
+    # Public, as all code of the app is: its pages ask for the login themselves, without the accession number that
+    # the button's URL may carry.
+    Route("GET", "/overread", plugin_page, Access.PUBLIC),
+    Route("GET", "/overread/{path:path}", plugin_page, Access.PUBLIC),
 ]
