@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.sop_class import MRImageStorage, Verification
 from sqlalchemy import delete, select
 
 from helpers.ports import free_port
@@ -24,6 +23,8 @@ from hub_fixture import RunningHub, start_hub
 from overread.hub.models import PrearchiveSession, ReceivedObject, Receiver
 
 EXPLICIT = "1.2.840.10008.1.2.1"
+MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+VERIFICATION = "1.2.840.10008.1.1"
 ROUTING = {
     "routingExpressionsEnabled": True,
     "projectRoutingExpression": "(0008,0016):^(.+)$ t:^.+$ r:BTS",
@@ -48,9 +49,17 @@ def associate(port: int, *, called: str = "BTS", calling: str = "SENDER", syntax
     """Ask for an association; it may be refused."""
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    entity.add_requested_context(Verification)
-    entity.add_requested_context(MRImageStorage, list(syntaxes) or [EXPLICIT])
+    entity.add_requested_context(VERIFICATION)
+    entity.add_requested_context(MR_IMAGE, list(syntaxes) or [EXPLICIT])
     return entity.associate("127.0.0.1", port, ae_title=called)
+
+
+def diagnostic(refused: Association) -> int:
+    """Return why an association was refused (PS3.8 9.3.4)."""
+    answer = refused.acceptor.primitive
+    assert refused.is_rejected
+    assert answer is not None
+    return int(answer.diagnostic or 0)
 
 
 def listens(port: int) -> bool:
@@ -82,7 +91,7 @@ def send(port: int, datasets: Iterable[Dataset], **options: Any) -> list[int]:
 
 def send_bytes(association: Association, content: bytes, *, sop_class: str, sop_instance: str) -> Dataset:
     """Send bytes as the dataset of a C-STORE request, whatever they are; return the answer."""
-    context = next(c for c in association.accepted_contexts if c.abstract_syntax == MRImageStorage)
+    context = next(c for c in association.accepted_contexts if c.abstract_syntax == MR_IMAGE)
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, sop_instance
@@ -90,9 +99,10 @@ def send_bytes(association: Association, content: bytes, *, sop_class: str, sop_
     association._reactor_checkpoint.clear()
     while not association._is_paused:
         time.sleep(0.001)
-    association.dimse.send_msg(request, context.context_id)
+    association.dimse.send_msg(request, context.context_id or 1)
     _, response = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()
+    assert isinstance(response, C_STORE), "the association was aborted"
     answer = Dataset()
     answer.Status = response.Status
     answer.ErrorComment = response.ErrorComment or ""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from helpers.arrivals import file_bytes
 from overread.hub.app import assemble
-from overread.hub.arrival import storage
+from overread.hub.arrival import spooling, storage
 from overread.hub.arrival.archive import ArchiveRequest, archive_session
 from overread.hub.arrival.assignment import Hints
 from overread.hub.arrival.objects import read_file_header
@@ -45,7 +45,7 @@ def arrive(hub: Hub, images: Sequence[Dataset], hints: Hints = BTS) -> list[Rece
     """Store objects in the prearchive."""
     receipts = []
     for image in images:
-        spooled = storage.spool(hub, [file_bytes(image)])
+        spooled = spooling.spool(hub, [file_bytes(image)])
         receipts.append(storage.store(hub, Incoming(spooled, read_file_header(spooled.path), "test"), hints=hints))
     return receipts
 

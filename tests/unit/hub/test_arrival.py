@@ -14,7 +14,7 @@ from sqlalchemy import select
 from helpers.arrivals import file_bytes
 from helpers.prearchive import BTS, archive, arrive, exam, files_of, reading, resting_hub
 from overread.hub import events
-from overread.hub.arrival import filing, prearchive, storage
+from overread.hub.arrival import filing, prearchive
 from overread.hub.arrival.assignment import Hints
 from overread.hub.arrival.moving import move_session
 from overread.hub.arrival.recovery import recover
@@ -22,7 +22,7 @@ from overread.hub.arrival.storage import Fate
 from overread.hub.core import Hub
 from overread.hub.errors import HubError
 from overread.hub.events import Event
-from overread.hub.items.files import file_path
+from overread.hub.items.files import digest_of, file_path
 from overread.hub.items.instances import find_instances
 from overread.hub.models import Experiment, PrearchiveSession, ReceivedObject, ResourceFile, Scan, Subject
 
@@ -82,7 +82,7 @@ def test_the_catalog_says_the_digest_and_size_of_each_file(hub: Hub) -> None:
         for file in db.scalars(select(ResourceFile)):
             path = file_path(db, hub, file)
             assert file.size == path.stat().st_size
-            assert file.digest == storage.digest_of(path)
+            assert file.digest == digest_of(path)
 
 
 def test_two_series_of_one_number_become_two_scans(hub: Hub) -> None:
@@ -224,7 +224,7 @@ def test_without_leave_to_append_an_existing_label_is_a_conflict(hub: Hub) -> No
 def test_a_failure_while_archiving_leaves_everything_where_it_was(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     images = exam()
     arrive(hub, images)
-    done = []
+    done: list[Path] = []
 
     def fail_in_the_middle(source: Path, target: Path) -> None:
         if len(done) == 3:

@@ -32,6 +32,8 @@ from overread.errors import DataError
 # A value that the standard does not allow must neither stop an exam nor be printed as a warning: it may be a name.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
+PREAMBLE: Final = b"\0" * 128 + b"DICM"
+"""How a DICOM file begins (PS3.10 7.1)."""
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.147204861936325817482660319572409116843")
 IMPLEMENTATION_VERSION_NAME: Final = "OVERREAD"  # no version in it: the same object has the same bytes next year
 
@@ -53,7 +55,6 @@ _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _LONG_VRS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
-_PREAMBLE: Final = b"\0" * 128 + b"DICM"
 _MAX_INFLATED_BYTES: Final = 2**30
 _UNREADABLE: Final = (
     AttributeError, EOFError, InvalidDicomError, KeyError, LookupError, NotImplementedError, OSError, OverflowError,
@@ -159,7 +160,7 @@ def read_file_meta(stream: BinaryIO) -> Dataset:
     DataError
         There is none.
     """
-    if stream.read(len(_PREAMBLE))[-4:] != b"DICM":
+    if stream.read(len(PREAMBLE))[-4:] != b"DICM":
         raise DataError("This is no DICOM file (it has no 'DICM' after 128 bytes): send DICOM Part 10 files.")
     try:
         elements = data_element_generator(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)  # noqa: FBT003, PLR2004 - file meta is explicit VR little endian, group 2
@@ -182,7 +183,7 @@ def file_meta_bytes(*, sop_class_uid: str, sop_instance_uid: str, transfer_synta
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     buffer = DicomBytesIO()
     write_file_meta_info(buffer, meta, enforce_standard=True)
-    return _PREAMBLE + buffer.getvalue()
+    return PREAMBLE + buffer.getvalue()
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:

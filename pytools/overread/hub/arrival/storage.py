@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import secrets
-import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -29,6 +26,7 @@ from sqlalchemy.orm import Session
 from overread.hub.arrival import prearchive
 from overread.hub.arrival.assignment import Assignment, Hints, Rules, assign
 from overread.hub.arrival.objects import Header, file_stem, read_file_meta, summary, text
+from overread.hub.arrival.spooling import Spooled
 from overread.hub.database import undo
 from overread.hub.items.files import digest_of, file_path
 from overread.hub.layout import clean_label, sync_folder
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESERVE_BYTES: Final = 256 * 2**20
-"""So much room must stay free: a full disk would stop the database, too."""
 _CHUNK: Final = 1 << 20
 
 
@@ -51,25 +47,6 @@ class Fate(Enum):
     STORED = "stored"
     DUPLICATE = "duplicate"  # the same object, byte by byte, is here already
     SET_ASIDE = "set aside"  # another object of this UID is here already: that one stays
-
-
-@dataclass(frozen=True)
-class Spooled:
-    """A file below ``HOME/tmp`` that survives a power cut.
-
-    Parameters
-    ----------
-    path
-        Where it lies.
-    digest
-        MD5 in hex.
-    size
-        In bytes.
-    """
-
-    path: Path
-    digest: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -118,36 +95,6 @@ class _Known:
     path: Path
     prearchive_pk: int | None = None
     session_id: str | None = None
-
-
-def has_room(hub: Hub, size: int) -> bool:
-    """Whether `size` more bytes can be taken."""
-    return shutil.disk_usage(hub.layout.home).free > size + RESERVE_BYTES
-
-
-def spool(hub: Hub, parts: Iterable[bytes | memoryview]) -> Spooled:
-    """Write `parts`, one after the other, to a new file below ``HOME/tmp`` and sync it."""
-    path = hub.layout.tmp / f"{secrets.token_hex(12)}.dcm"
-    digest, size = hashlib.md5(usedforsecurity=False), 0
-    try:
-        with path.open("xb", buffering=0) as sink:
-            for part in parts:
-                rest = memoryview(part)
-                digest.update(rest)
-                size += len(rest)
-                while rest:
-                    rest = rest[sink.write(rest) or 0 :]
-            os.fsync(sink.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return Spooled(path, digest.hexdigest(), size)
-
-
-def spool_copy(hub: Hub, source: Path) -> Spooled:
-    """Copy a file to ``HOME/tmp`` and sync it."""
-    with source.open("rb") as stream:
-        return spool(hub, iter(lambda: stream.read(_CHUNK), b""))
 
 
 def store(hub: Hub, incoming: Incoming, *, rules: Rules | None = None, hints: Hints | None = None) -> Receipt:

@@ -13,7 +13,7 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import DBAPIError
 
 from overread.errors import DataError
-from overread.hub.arrival import storage
+from overread.hub.arrival import spooling, storage
 from overread.hub.arrival.assignment import Rules
 from overread.hub.arrival.objects import Header, file_meta_bytes, read_header
 from overread.hub.arrival.storage import Fate, Incoming
@@ -96,7 +96,7 @@ class Handlers:
         # The dataset came in pieces into one buffer: from here on it is looked at, never copied.
         buffer = cast("BytesIO", request.DataSet)
         data = buffer.getbuffer()
-        if not storage.has_room(self._hub, len(data)):
+        if not spooling.has_room(self._hub, len(data)):
             return OUT_OF_RESOURCES, "the hub's disk is full"
         header, code, reason = _read(buffer, event)
         meta = file_meta_bytes(
@@ -106,7 +106,7 @@ class Handlers:
         )
         assoc = event.assoc
         source = f"{assoc.acceptor.ae_title}:{self._port} from {assoc.requestor.ae_title}"
-        spooled = storage.spool(self._hub, (meta, data))
+        spooled = spooling.spool(self._hub, (meta, data))
         try:
             if header is None or reason:
                 storage.refuse(self._hub, spooled, reason=reason, source=source, header=header)

@@ -21,10 +21,11 @@ from overread.dicom.normalise import normalise_viewer_seg
 from overread.dicom.seg import predecessor_of
 from overread.errors import DataError
 from overread.hub.areas.dicomweb.store import StoredObject, objects, with_files
-from overread.hub.arrival import storage
+from overread.hub.arrival import spooling, storage
 from overread.hub.arrival.assignment import Hints
 from overread.hub.arrival.objects import Header, read_file_header, text
-from overread.hub.arrival.storage import Fate, Incoming, Spooled
+from overread.hub.arrival.spooling import Spooled
+from overread.hub.arrival.storage import Fate, Incoming
 from overread.hub.errors import HubError
 from overread.hub.models import Experiment, Instance, Resource, ResourceFile
 from overread.hub.roi.references import references_of
@@ -86,9 +87,9 @@ def store_object(hub: Hub, sender: Sender, pieces: Iterable[bytes], *, study: st
     study
         The study it must be of; None for any.
     """
-    if not storage.has_room(hub, 0):
+    if not spooling.has_room(hub, 0):
         return Outcome(failure=_OUT_OF_RESOURCES, reason="The hub's disk is full.")
-    spooled = storage.spool(hub, pieces)
+    spooled = spooling.spool_file(hub, pieces)
     header: Header | None = None
     try:
         header = read_file_header(spooled.path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
-from overread.hub.arrival import prearchive, storage
+from overread.hub.arrival import prearchive, spooling, storage
 from overread.hub.arrival.archive import ArchiveRequest, archive_session
 from overread.hub.arrival.assignment import UNASSIGNED, Hints
 from overread.hub.arrival.objects import read_file_header
@@ -128,9 +128,9 @@ def take_files(hub: Hub, files: Iterable[Iterable[bytes]], options: Options) -> 
     imported = Imported()
     problem: DataError | None = None
     for pieces in files:
-        if not storage.has_room(hub, 0):
+        if not spooling.has_room(hub, 0):
             raise HubError(507, "The hub's disk is full: nothing more was stored.")
-        spooled = storage.spool(hub, pieces)
+        spooled = spooling.spool_file(hub, pieces)
         try:
             incoming = Incoming(spooled, read_file_header(spooled.path), options.source)
             imported.add(storage.store(hub, incoming, hints=options.hints))
