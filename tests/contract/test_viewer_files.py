@@ -84,7 +84,10 @@ def test_who_has_not_logged_in_is_asked_to(hub: RunningHub) -> None:
     with hub.client(None, headers={"user-agent": "Mozilla/5.0"}) as client:
         answer = client.get("/viewer/segmentation?StudyInstanceUIDs=1.2")
         assert answer.status_code == 302
-        assert answer.headers["location"].startswith("/app/template/Login.vm?next=%2Fviewer%2Fsegmentation%3F")
+        assert answer.headers["location"] == (
+            "/app/template/Login.vm?next=%2Fviewer%2Fsegmentation%3FStudyInstanceUIDs%3D1.2"
+        )
+        assert client.get("/viewer/1a2b3c4d5e6f7a8b.wasm").status_code == 200, "the program itself is open"
 
 
 def test_a_hub_without_viewer_says_how_to_get_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import mimetypes
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from sqlalchemy import select
 from starlette.responses import FileResponse, Response
@@ -58,7 +59,15 @@ def file(call: Call) -> Response:
         if Path(path).suffix:
             raise not_found(f"/viewer/{path}")
         found = folder / _PAGE
+        if call.caller.is_guest:
+            raise HubError(302, "Log in first.", headers={"location": _login(call)})
     return _send(call, found)
+
+
+def _login(call: Call) -> str:
+    url = call.request.url
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    return f"/app/template/Login.vm?next={quote(target, safe='')}"
 
 
 def _find(folder: Path, path: str) -> Path | None:
@@ -112,7 +121,8 @@ def exists(call: Call) -> Response:
 
 
 ROUTES = [
-    Route("GET", "/viewer", bare, Access.USER),
-    Route("GET", "/viewer/{path:path}", file, Access.USER),
+    Route("GET", "/viewer", bare, Access.PUBLIC),
+    # The program is open, as its package is (browsers ask for some of its files without a cookie); its page is not.
+    Route("GET", "/viewer/{path:path}", file, Access.PUBLIC),
     Route("GET", "/xapi/viewer/projects/{project}/experiments/{experiment}/exists", exists, Access.READ),
 ]
