@@ -124,6 +124,8 @@ def test_an_exam_without_lesion_has_a_page(line: Line, page: Page, pictures: Pat
     _log_in(line, page, f"{line.url}/overread/review?project=BTS&experiment={session['ID']}", pictures)
     expect(page.locator("table.volumes tbody tr")).to_have_count(1)
     expect(page.locator("table.volumes tbody tr")).to_contain_text("0.00")
+    _viewer(page)  # an exam without mask opens in the viewer all the same
+    expect(page.locator("form.feedback")).to_be_visible()
     page.screenshot(path=pictures / "review-no-lesion.png")
 
 
