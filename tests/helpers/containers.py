@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from overread.operators.job import Job, image_arguments, run_image
@@ -25,7 +24,7 @@ ENVIRON: Mapping[str, str] = {
 }
 
 
-def main_of(image: str) -> ModuleType:
+def main_of(image: str) -> Any:
     """Return an image's main.py, loaded anew."""
     path = CONTAINERS / image / "main.py"
     spec = importlib.util.spec_from_file_location(f"main_of_{image.replace('-', '_')}", path)

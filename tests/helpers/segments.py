@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
+import highdicom as hd
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -33,6 +35,13 @@ LESION = SegmentInfo(
 def seg_of(case: PhantomCase) -> Dataset:
     """Return the case's mask as a segmentation with one automatic segment."""
     return write_seg(case.datasets, {1: case.mask}, [LESION])
+
+
+def measurement_groups(sr: Dataset, *, tracking_uid: str | None = None) -> list[Any]:
+    """Return a report's measurement groups as highdicom reads them."""
+    content = hd.sr.Comprehensive3DSR.from_dataset(sr).content
+    assert isinstance(content, hd.sr.MeasurementReport)
+    return list(content.get_volumetric_roi_measurement_groups(tracking_uid=tracking_uid))
 
 
 def through_bytes(ds: Dataset) -> Dataset:

@@ -4,9 +4,8 @@ import base64
 import copy
 import json
 import xml.etree.ElementTree as ET
-from types import ModuleType
+from typing import Any
 
-import highdicom as hd
 import numpy as np
 import pytest
 import yaml
@@ -15,7 +14,9 @@ from pydicom import dcmread
 
 from helpers.containers import CONTAINERS, Run, main_of, run_main
 from helpers.exam_files import write_series, write_session
+from helpers.segments import measurement_groups
 from helpers.threshold_model import write_model
+from overread.dicom.codes import VOLUME
 from overread.dicom.geometry import geometry_of
 from overread.dicom.seg import decode_seg
 from overread.dicom.volumes import volumes_ml
@@ -30,7 +31,7 @@ XNAT = "{http://nrg.wustl.edu/xnat}"
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Any:
     module = main_of("brain-tumor-segmentation")
     module.MODEL = write_model(tmp_path_factory.mktemp("model"), inference__window=[48, 48, 48])
     return module
@@ -88,14 +89,14 @@ def test_all_files_tell_the_same(usual):
     seg, sr = dcmread(done.output / "seg.dcm"), dcmread(done.output / "sr.dcm")
     volume_ml = done.measured("lesion_volume_ml")
     assert volumes_ml(seg)[1] == volume_ml
-    (group,) = hd.sr.Comprehensive3DSR.from_dataset(sr).content.get_volumetric_roi_measurement_groups()
-    (reported,) = group.get_measurements(name=hd.sr.CodedConcept("118565006", "SCT", "Volume"))
+    (group,) = measurement_groups(sr)
+    (reported,) = group.get_measurements(name=VOLUME.as_code())
     assert (reported.value, reported.unit.value) == (pytest.approx(volume_ml, rel=1e-9), "mL")
     assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
     assert result["outputs"]["seg"]["sop_instance_uid"] == seg.SOPInstanceUID
     assert result["outputs"]["sr"]["sop_instance_uid"] == sr.SOPInstanceUID
     root = ET.parse(done.output / "assessor.xml").getroot()
-    said = {child.tag: child.text for child in root}
+    said = {child.tag: child.text or "" for child in root}
     assert root.tag == f"{BT}Result"
     assert (said[f"{XNAT}date"], said[f"{XNAT}time"]) == ("2024-01-15", "10:15:00")
     assert said[f"{XNAT}imageSession_ID"] == "XNAT_E00001"
@@ -104,7 +105,7 @@ def test_all_files_tell_the_same(usual):
     assert said[f"{BT}seg_sop_instance_uid"] == seg.SOPInstanceUID
     assert said[f"{BT}sr_sop_instance_uid"] == sr.SOPInstanceUID
     assert (said[f"{BT}status"], said[f"{BT}origin"]) == ("ok", "ai")
-    digits = root.get("label").removeprefix("BT-")
+    digits = root.get("label", "").removeprefix("BT-")
     assert len(digits) == 12
     assert said[f"{BT}collection"] == f"AI-{digits}"
     assert json.loads((done.output / "context.json").read_text())["collection"] == f"AI-{digits}"
@@ -300,7 +301,7 @@ def test_progress_goes_up_to_one(usual):
 
 def test_without_a_server_nothing_is_made_up(image, tmp_path):
     folder = write_series(tmp_path / "in", make_case(SHAPE, SPACING).datasets)
-    environ = dict.fromkeys(
+    environ: dict[str, Any] = dict.fromkeys(
         ("OVERREAD_PROJECT", "OVERREAD_SESSION_ID", "OVERREAD_SESSION_LABEL", "OVERREAD_SUBJECT_ID"), ""
     )
     done = run_main(image.segment_exam, folder, tmp_path / "out", **environ)

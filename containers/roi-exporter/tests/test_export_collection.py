@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -23,7 +23,7 @@ ICR, XNAT = "{http://icr.ac.uk/icr}", "{http://nrg.wustl.edu/xnat}"
 
 
 @pytest.fixture(scope="module")
-def image() -> ModuleType:
+def image() -> Any:
     return main_of("roi-exporter")
 
 

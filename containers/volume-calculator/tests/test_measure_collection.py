@@ -5,9 +5,8 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -15,8 +14,10 @@ from pydicom.dataset import Dataset
 
 from helpers.containers import Run, main_of, run_main
 from helpers.exam_files import write_session
+from helpers.segments import measurement_groups
 from helpers.threshold_model import write_model
 from helpers.viewer_seg import binary, frames_of, labelmap
+from overread.dicom.codes import VOLUME
 from overread.dicom.geometry import geometry_of
 from overread.dicom.normalise import empty_seg, normalise_viewer_seg
 from overread.dicom.seg import SegmentInfo, decode_seg, write_seg
@@ -32,7 +33,7 @@ LABEL = "jdoe-SEG_20260504_101112_ab12"
 
 
 @pytest.fixture(scope="module")
-def image() -> ModuleType:
+def image() -> Any:
     return main_of("volume-calculator")
 
 
@@ -121,9 +122,9 @@ def test_the_result_names_reader_collection_and_what_was_corrected(run, original
 
 def test_the_report_is_the_readers(run, original):
     done = run(saved(edited_mask(), original))
-    sr = hd.sr.Comprehensive3DSR.from_dataset(dcmread(done.output / "sr.dcm"))
-    (group,) = sr.content.get_volumetric_roi_measurement_groups()
-    (volume,) = group.get_measurements(name=hd.sr.CodedConcept("118565006", "SCT", "Volume"))
+    sr = dcmread(done.output / "sr.dcm")
+    (group,) = measurement_groups(sr)
+    (volume,) = group.get_measurements(name=VOLUME.as_code())
     assert volume.value == pytest.approx(int(edited_mask().sum()) * VOXEL_ML)
     assert done.result["outputs"]["sr"]["sop_instance_uid"] == sr.SOPInstanceUID
 

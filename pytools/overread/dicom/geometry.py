@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
@@ -68,11 +68,11 @@ class VolumeGeometry:
         cross = np.cross(self.affine_lps[:3, 2], self.affine_lps[:3, 1])
         return np.asarray(cross / np.linalg.norm(cross), dtype=np.float64)
 
-    def position_mm(self, index: Sequence[float]) -> Vector:
+    def position_mm(self, index: ArrayLike) -> Vector:
         """Return the LPS position of an index (k, j, i), fractions allowed."""
-        return np.asarray(self.affine_lps @ np.array([*index, 1.0]), dtype=np.float64)[:3]
+        return np.asarray(self.affine_lps[:3, :3] @ np.asarray(index, dtype=np.float64) + self.affine_lps[:3, 3])
 
-    def slice_at(self, position: Sequence[float]) -> int | None:
+    def slice_at(self, position: ArrayLike) -> int | None:
         """Return the slice whose first voxel lies at `position` (LPS mm), None if there is none."""
         offset = np.asarray(position, dtype=np.float64) - self.affine_lps[:3, 3]
         k = round(float(offset @ self.normal) / self.spacing_mm[0])

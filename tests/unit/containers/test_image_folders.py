@@ -26,6 +26,8 @@ def document(image):
 
 def labels():
     spec = importlib.util.spec_from_file_location("labels", CONTAINERS / "labels.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import highdicom as hd
 import pytest
 
-from helpers.segments import BRAIN, LESION, NEOPLASM, seg_of, through_bytes
+from helpers.segments import BRAIN, LESION, NEOPLASM, measurement_groups, seg_of, through_bytes
 from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
 from overread.dicom.seg import ObjectInfo, SegmentInfo, write_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report
@@ -28,8 +27,7 @@ def report(*, seg=SEG, segment=1, creator="", volume=ML):
 
 
 def test_a_foreign_reader_finds_volume_segment_and_tracking():
-    sr = hd.sr.Comprehensive3DSR.from_dataset(report())
-    (group,) = sr.content.get_volumetric_roi_measurement_groups(tracking_uid=LESION.tracking_uid)
+    (group,) = measurement_groups(report(), tracking_uid=LESION.tracking_uid)
     assert group.tracking_identifier == "Lesion"
     assert group.finding_type == NEOPLASM.as_code()
     assert group.finding_sites[0].topographical_modifier is None
@@ -69,8 +67,7 @@ def test_the_observer_is_the_program_or_the_reader(creator, code):
 
 def test_a_volume_of_zero_is_a_measurement():
     seg = write_seg(CASE.datasets, {1: CASE.mask & ~CASE.mask}, [LESION])
-    sr = hd.sr.Comprehensive3DSR.from_dataset(report(seg=seg, volume=0.0))
-    (group,) = sr.content.get_volumetric_roi_measurement_groups()
+    (group,) = measurement_groups(report(seg=seg, volume=0.0))
     assert group.get_measurements(name=VOLUME.as_code())[0].value == 0.0
 
 

@@ -49,9 +49,8 @@ def test_the_diameter_of_a_sphere_is_found_in_any_orientation(orientation):
 )
 def test_only_axial_planes_count(orientation, axis, length_mm):
     """A bar of 11 voxels along an axis: one that runs from head to feet is only as long as a voxel is wide."""
-    start, stop = [14, 14, 14], [15, 15, 15]
-    stop[axis] = 25
-    mask = drawn(Box(start=tuple(start), stop=tuple(stop)), orientation=orientation)
+    k, j, i = (25 if a == axis else 15 for a in range(3))
+    mask = drawn(Box(start=(14, 14, 14), stop=(k, j, i)), orientation=orientation)
     assert longest_axial_diameter_mm(mask, geometry(orientation)) == pytest.approx(length_mm, rel=1e-6)
 
 

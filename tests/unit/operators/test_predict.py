@@ -37,8 +37,8 @@ def test_an_empty_image_has_no_foreground():
 
 def test_a_network_marks_what_it_was_made_to_mark(tmp_path):
     case = make_case((20, 30, 28), (2.0, 1.0, 1.25))
-    spacing = {"preprocessing__spacing_mm": [2.0, 1.0, 1.25], "inference__window": [32, 32, 32]}
-    network = load_network(write_model(tmp_path, **spacing))
+    model = write_model(tmp_path, preprocessing__spacing_mm=[2.0, 1.0, 1.25], inference__window=[32, 32, 32])
+    network = load_network(model)
     values = np.stack([ds.pixel_array for ds in case.datasets]).astype(np.float32)
     probability = network.probability(values, geometry_of(case.datasets))
     np.testing.assert_array_equal(probability > 0.5, case.mask)

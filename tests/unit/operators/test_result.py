@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,7 @@ def test_a_date_that_is_none_is_left_out(date, time):
 
 
 def test_names_depend_on_what_they_name_and_nothing_else():
-    base = {
+    base: dict[str, Any] = {
         "study_instance_uid": "1",
         "series_instance_uids": ["2", "3"],
         "fingerprint": "f",
