@@ -58,8 +58,8 @@ def test_an_exam_without_flair_waits_and_then_says_why(line: Line, tmp_path: Pat
 
 def test_a_script_in_a_name_is_only_text(line: Line, page: Page, tmp_path: Path, pictures: Path) -> None:
     exam = replace(EXAM, patient_name=HOSTILE, study_instance_uid=uid_from("hostile"))
-    exam.write(tmp_path)
-    send(tmp_path, port=line.dicom_port)
+    exam.write(tmp_path / "exam")
+    send(tmp_path / "exam", port=line.dicom_port)
     result = _wait_for_result(line, exam.uid)
     assert abs(float(result[f"{COLUMN}/lesion_volume_ml"]) - exam.truth_ml) <= max(0.08 * exam.truth_ml, 0.5)
     shown: list[str] = []
@@ -85,7 +85,7 @@ def test_logs_name_no_patient(line: Line) -> None:
         assert secret not in log, f"{secret!r} stands in the hub's log"
 
 
-def test_truncated_files_are_told(tmp_path: Path, line: Line) -> None:
+def test_truncated_files_are_told(tmp_path: Path) -> None:
     files = replace(EXAM, study_instance_uid=uid_from("truncated")).write(tmp_path / "in")
     for path in files:
         os.truncate(path, path.stat().st_size * 2 // 3)
@@ -95,7 +95,6 @@ def test_truncated_files_are_told(tmp_path: Path, line: Line) -> None:
     )
     assert "Traceback" not in done.stderr
     assert done.returncode != 0 or "not-applicable" in (tmp_path / "out" / "result.json").read_text()
-    assert line.summary["ok"]
 
 
 @pytest.mark.parametrize(
