@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival.objects import text
@@ -21,6 +21,8 @@ _DEFAULT_SESSION: Final = "dicom_upload"
 _COMMENTS: Final = ("PatientComments", "StudyComments", "AdditionalPatientHistory")
 _TOKEN: Final = re.compile(r"(?:^|[\s,;])(Project|Subject|Session|AA):([^\s,;]+)", re.IGNORECASE)
 _MAX_LABEL: Final = 64
+_PROJECT: Final = select(Project.deleted).where(Project.id == bindparam("name"))
+_ALIASES: Final = select(Project.id, Project.aliases).where(Project.deleted.is_(False))
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,10 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
 
 def find_project(db: Session, name: str) -> str:
     """Return the ID of the project with this ID or alias, "" if there is none."""
-    project = db.get(Project, name)
-    if project is not None:
-        return "" if project.deleted else project.id
-    rows = db.execute(select(Project.id, Project.aliases).where(Project.deleted.is_(False)))
-    return next((row.id for row in rows if name in (row.aliases or ())), "")
+    found = db.execute(_PROJECT, {"name": name}).first()
+    if found is not None:
+        return "" if found.deleted else name
+    return next((row.id for row in db.execute(_ALIASES) if name in (row.aliases or ())), "")
 
 
 def _usable(db: Session, name: str, allowed: frozenset[str] | None) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival.assignment import UNASSIGNED, Assignment
@@ -33,20 +33,24 @@ STATES: Final = frozenset(
 MANUAL_CODE: Final = 0
 """A project's prearchive_code: nothing is archived without being asked (4 and 5 archive by themselves)."""
 
+_OPEN: Final = (
+    select(PrearchiveSession)
+    .where(
+        PrearchiveSession.study_instance_uid == bindparam("study"),
+        PrearchiveSession.project == bindparam("project"),
+        PrearchiveSession.name == bindparam("name"),
+        PrearchiveSession.status.not_in(GONE),
+    )
+    .order_by(PrearchiveSession.pk)
+    .limit(1)
+)
+"""The session that takes an object; made once, since it is asked for every object."""
+
 
 def open_session(db: Session, assignment: Assignment, study_instance_uid: str) -> PrearchiveSession:
     """Return the session that takes an arriving object, a new one if need be; it is RECEIVING afterwards."""
-    session = db.scalar(
-        select(PrearchiveSession)
-        .where(
-            PrearchiveSession.study_instance_uid == study_instance_uid,
-            PrearchiveSession.project == assignment.project,
-            PrearchiveSession.name == assignment.session,
-            PrearchiveSession.status.not_in(GONE),
-        )
-        .order_by(PrearchiveSession.pk)
-        .limit(1)
-    )
+    place = {"study": study_instance_uid, "project": assignment.project, "name": assignment.session}
+    session = db.scalar(_OPEN, place)
     if session is None:
         session = PrearchiveSession(
             project=assignment.project,
