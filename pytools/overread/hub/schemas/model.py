@@ -40,8 +40,9 @@ class FieldType:
 class Node:
     """An element or attribute of an XSD, in its order.
 
-    ``prefix`` stands for the namespace of the schema that declares it. Exactly one of `simple` (a value), `type_name` (a named complex type) and `nodes` (content of its own) says what it
-    holds; `simple` together with `nodes` is a text with attributes.
+    ``prefix`` stands for the namespace of the schema that declares it. Exactly one of `simple` (a value), `type_name`
+    (a named complex type) and `nodes` (content of its own) says what it holds; `simple` together with `nodes` is a text
+    with attributes.
     """
 
     name: str
