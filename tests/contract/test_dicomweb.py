@@ -275,3 +275,20 @@ def test_an_exam_of_another_project_is_not_found_through_this_one(archive: Archi
         root = "/xapi/dicomweb/projects/EMPTY"
         assert client.get(f"{root}/studies").json() == []
         assert client.get(f"{root}/studies/{archive.first.StudyInstanceUID}/metadata").status_code == 404
+
+
+def test_images_that_were_uploaded_as_files_are_found_as_well(archive: Archive) -> None:
+    image = make_mr_series((2, 16, 20), seed=7)[0]
+    with archive.hub.client() as admin:
+        session = "/data/projects/BTS/subjects/UP/experiments/UPLOADED"
+        assert admin.put(f"{session}?xsiType=xnat:mrSessionData&UID={image.StudyInstanceUID}").status_code == 201
+        assert admin.put(f"{session}/scans/1?xsiType=xnat:mrScanData").status_code == 200
+        content = arrivals.file_bytes(image)
+        files = f"{session}/scans/1/resources/DICOM/files"
+        assert admin.put(f"{files}/a.dcm?inbody=true&format=DICOM", content=content).status_code == 200
+        assert admin.put(f"{files}/readme.txt?inbody=true", content=b"no DICOM").status_code == 200
+        study = f"{ROOT}/studies/{image.StudyInstanceUID}"
+        (part,) = parts_of(admin.get(study, headers={"accept": DICOM}))
+        assert part[1] == content
+        assert admin.delete(f"{files}/a.dcm").status_code == 200
+        assert admin.get(study, headers={"accept": DICOM}).status_code == 404

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
 from overread.hub.arrival.objects import read_file_header, text, whole_number
-from overread.hub.items.folders import file_path
-from overread.hub.models import Experiment, Instance, ResourceFile, Share
+from overread.hub.items.folders import Owner, file_path, owner_item
+from overread.hub.models import Experiment, Instance, Resource, ResourceFile, Scan, Share
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
+
+
+_COLLECTION: Final = "icr:roiCollectionData"
+_COLLECTION_RESOURCES: Final = ("SEG", "RTSTRUCT")
 
 
 def index_file(db: Session, hub: Hub, session: Experiment, file: ResourceFile) -> Instance | None:
@@ -56,6 +60,24 @@ def index_file(db: Session, hub: Hub, session: Experiment, file: ResourceFile) -
     db.add(instance)
     db.flush()
     return instance
+
+
+def index_upload(db: Session, hub: Hub, resource: Resource, file: ResourceFile) -> Instance | None:
+    """Note which object a file holds that somebody uploaded, if it is one that DICOMweb serves.
+
+    Those are the objects of scans, and those that ROI collections are made of.
+
+    Returns
+    -------
+    Instance or None
+        None if the file is no DICOM object, or lies elsewhere.
+    """
+    owner = owner_item(db, Owner(resource.owner_kind, resource.owner_id))
+    is_collection = isinstance(owner, Experiment) and owner.xsi_type == _COLLECTION
+    if not (isinstance(owner, Scan) or (is_collection and resource.label in _COLLECTION_RESOURCES)):
+        return None
+    session_id = owner.session_id if isinstance(owner, Scan | Experiment) else None
+    return index_file(db, hub, db.get_one(Experiment, session_id), file) if session_id is not None else None
 
 
 def find_instances(

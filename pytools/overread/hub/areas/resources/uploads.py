@@ -15,6 +15,7 @@ from overread.hub.http import Call, Upload
 from overread.hub.items.announce import announce
 from overread.hub.items.archives import is_archive, unpack
 from overread.hub.items.files import add_file, ensure_resource, find_resource, owner_of
+from overread.hub.items.instances import index_upload
 from overread.hub.models import Resource
 from overread.hub.rest.locate import item_of
 
@@ -118,4 +119,7 @@ def _add(call: Call, resource: Resource, path: str, source: Path) -> list[str]:
         content=call.query.get("content", ""),
         tags=call.query.get("tags", ""),
     )
-    return [path] if stored is None else []
+    if stored is None:
+        return [path]
+    index_upload(call.db, call.hub, resource, stored)
+    return []
