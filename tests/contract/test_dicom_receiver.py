@@ -167,7 +167,7 @@ def test_what_no_project_takes_waits_unassigned(tmp_path: Path) -> None:
 def test_compressed_objects_are_kept_as_they_were_sent(receiver: tuple[RunningHub, int]) -> None:
     hub, port = receiver
     dataset = make_mr_series(SHAPE)[0]
-    dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+    dataset.compress("1.2.840.10008.1.2.5", encoding_plugin="pydicom", generate_instance_uid=False)
     assert send(port, [dataset], syntaxes=["1.2.840.10008.1.2.5"]) == [0x0000]
     (line,) = ledger(hub)
     assert line.transfer_syntax_uid == "1.2.840.10008.1.2.5"

@@ -52,7 +52,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     second = make_mr_series((6, 16, 20), seed=2, study_date="20250116", accession_number="ACC2")
     assert set(arrivals.send(port, case.datasets)) == {0}
     for image in second:
-        image.compress(RLE, generate_instance_uid=False)
+        image.compress(RLE, encoding_plugin="pydicom", generate_instance_uid=False)
     assert set(arrivals.send(port, second, syntaxes=[RLE])) == {0}
     rows = wait_for_status(running, "ARCHIVED", count=2)
     session_id = next(r.session_id for r in rows if r.study_instance_uid == case.datasets[0].StudyInstanceUID)

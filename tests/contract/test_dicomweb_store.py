@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from sqlalchemy import select
 
 from helpers import arrivals, viewer_seg
@@ -151,6 +152,19 @@ def test_the_same_request_twice_makes_one_collection(review: Review, mary: httpx
     assert len(review.collections()) == 1
 
 
+def compressed(review: Review, syntax: str) -> Dataset:
+    """A mask in RLE that says it is in `syntax`."""
+    upload, _ = painted(review)
+    upload.compress("1.2.840.10008.1.2.5", encoding_plugin="pydicom", generate_instance_uid=False)
+    upload.file_meta.TransferSyntaxUID = UID(syntax)
+    return upload
+
+
+def test_a_mask_in_rle_is_taken(review: Review, mary: httpx.Client) -> None:
+    assert stow(mary, compressed(review, "1.2.840.10008.1.2.5")).status_code == 200
+    assert len(review.collections()) == 1
+
+
 def refused_uploads(review: Review) -> dict[str, tuple[Dataset, str]]:
     def changed(**values: str) -> Dataset:
         upload, _ = painted(review)
@@ -167,7 +181,11 @@ def refused_uploads(review: Review) -> dict[str, tuple[Dataset, str]]:
     empty = viewer_seg.labelmap(
         review.case.datasets, [(0, np.zeros(review.case.mask.shape[1:], np.uint8))], {1: "Lesion"}
     )
+    broken = compressed(review, "1.2.840.10008.1.2.5")
+    broken.PixelData = broken.PixelData.replace(broken.PixelData[-40:], b"\xff" * 40)
     return {
+        "broken frames": (broken, "can't be"),
+        "JPEG 2000": (compressed(review, "1.2.840.10008.1.2.4.90"), "JPEG 2000"),
         "another study": (viewer_seg.labelmap(stranger, viewer_seg.frames_of(review.case.mask), {1: "L"}), "no exam"),
         "another series": (other_series, "not in the archive"),
         "unknown predecessor": (lost, "that it corrects"),

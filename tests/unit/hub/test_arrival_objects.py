@@ -33,7 +33,7 @@ def image() -> Dataset:
 
 def encoded(dataset: Dataset, syntax: str) -> bytes:
     if syntax == RLELossless:
-        dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         return dataset_bytes(dataset)
     buffer = DicomBytesIO()
     buffer.is_little_endian = syntax != ExplicitVRBigEndian

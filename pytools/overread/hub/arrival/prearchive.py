@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival.assignment import UNASSIGNED, Assignment
@@ -119,12 +119,6 @@ def objects_of(db: Session, session: PrearchiveSession) -> Sequence[ReceivedObje
         .where(ReceivedObject.prearchive_pk == session.pk, ReceivedObject.state == "received")
         .order_by(ReceivedObject.pk)
     ).all()
-
-
-def count_of(db: Session, session: PrearchiveSession) -> int:
-    """Return how many objects lie in the session."""
-    query = select(func.count()).where(ReceivedObject.prearchive_pk == session.pk, ReceivedObject.state == "received")
-    return db.scalar(query) or 0
 
 
 def archives_itself(db: Session, session: PrearchiveSession) -> bool:

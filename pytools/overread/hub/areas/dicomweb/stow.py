@@ -7,9 +7,11 @@ anew by `overread.dicom.normalise`, and kept together with what was sent.
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pydicom
@@ -134,7 +136,7 @@ def _refused(header: Header | None, code: int, reason: str) -> Outcome:
 
 def _store_segmentation(hub: Hub, sender: Sender, spooled: Spooled, header: Header) -> Outcome:
     """Make a segmentation conformant and keep it as a collection of the session that it was drawn on."""
-    upload = pydicom.dcmread(spooled.path)
+    upload = _read_upload(spooled.path)
     series = _referenced_series(upload)
     now = datetime.now().astimezone()
     with hub.database.read() as db:
@@ -178,6 +180,26 @@ def _store_segmentation(hub: Hub, sender: Sender, spooled: Spooled, header: Head
     return Outcome(
         str(kept.SOPClassUID), str(kept.StudyInstanceUID), str(kept.SeriesInstanceUID), str(kept.SOPInstanceUID)
     )
+
+
+def _read_upload(path: Path) -> Dataset:
+    """Read a segmentation.
+
+    Of compressed ones only RLE is taken, and decoded in Python: bytes from a stranger must not reach a decoder that can
+    take the whole hub down.
+    """
+    upload = pydicom.dcmread(path)
+    syntax = upload.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return upload
+    uid = text(upload, "SOPInstanceUID")
+    if syntax != pydicom.uid.RLELossless:
+        raise DataError(f"Segmentations in {syntax.name} are not taken: store it uncompressed or as RLE.", uid=uid)
+    try:
+        upload.decompress(decoding_plugin="pydicom", generate_instance_uid=False)
+    except (ValueError, TypeError, AttributeError, EOFError, RuntimeError, NotImplementedError, struct.error) as fault:
+        raise DataError("Its frames can't be decoded: save it again.", uid=uid, tag="PixelData") from fault
+    return upload
 
 
 def _referenced_series(upload: Dataset) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
+from overread.hub.areas.prearchive.store import archive_uri
 from overread.hub.arrival import prearchive, spooling, storage
 from overread.hub.arrival.archive import ArchiveRequest, archive_session
 from overread.hub.arrival.assignment import UNASSIGNED, Hints
 from overread.hub.arrival.objects import read_file_header
 from overread.hub.arrival.storage import Incoming, Receipt
 from overread.hub.errors import HubError, bad_request, conflict
-from overread.hub.models import Experiment, PrearchiveSession, Subject
+from overread.hub.models import Experiment, PrearchiveSession
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -155,7 +156,7 @@ def finish(db: Session, hub: Hub, imported: Imported, options: Options) -> Seque
         raise conflict("Session already exists, retry with overwrite enabled")
     for session in sessions:
         if session.session_id is not None:  # it was whole, and is archived already
-            uris.append(uri_of_session(db, db.get_one(Experiment, session.session_id)))
+            uris.append(archive_uri(db, db.get_one(Experiment, session.session_id)))
             continue
         if options.commit:
             session.status, session.reason = prearchive.READY, "imported whole"
@@ -163,10 +164,10 @@ def finish(db: Session, hub: Hub, imported: Imported, options: Options) -> Seque
             request = ArchiveRequest(
                 user=options.user, overwrite=options.overwrite, reason=f"imported by {options.user}"
             )
-            uris.append(uri_of_session(db, archive_session(db, hub, session, request)))
+            uris.append(archive_uri(db, archive_session(db, hub, session, request)))
         else:
             uris.append(f"/data{prearchive.uri_of(session)}")
-    uris += [uri_of_session(db, db.get_one(Experiment, found)) for found in imported.archived]
+    uris += [archive_uri(db, db.get_one(Experiment, found)) for found in imported.archived]
     return list(dict.fromkeys(uris))
 
 
@@ -174,12 +175,6 @@ def _archives(db: Session, session: PrearchiveSession, options: Options) -> bool
     if session.project == UNASSIGNED:
         return False
     return prearchive.archives_itself(db, session) if options.archive is None else options.archive
-
-
-def uri_of_session(db: Session, session: Experiment) -> str:
-    """Return the path of a session in the archive, as importers answer it."""
-    subject = db.get_one(Subject, session.subject_id)
-    return f"/data/archive/projects/{session.project}/subjects/{subject.label}/experiments/{session.label}"
 
 
 def flag(values: Mapping[str, str], *names: str) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,9 @@ from overread.hub.areas.prearchive import store
 from overread.hub.arrival import prearchive
 from overread.hub.arrival.archive import ArchiveRequest, archive_session
 from overread.hub.arrival.moving import move_session
-from overread.hub.errors import HubError, bad_request, conflict
+from overread.hub.errors import HubError, bad_request
 from overread.hub.http import Call, Route
-from overread.hub.models import Experiment, PrearchiveSession, Subject
+from overread.hub.models import PrearchiveSession
 
 _BASE = "/data/prearchive/projects/{project}/{timestamp}/{session}"
 
@@ -157,8 +158,8 @@ def _session(call: Call) -> PrearchiveSession:
     return store.find(call.db, project, call.params["timestamp"], call.params["session"])
 
 
-def _table(call: Call, sessions: object) -> Response:
-    rows = [store.row(call.db, session) for session in sessions]  # type: ignore[attr-defined]
+def _table(call: Call, sessions: Iterable[PrearchiveSession]) -> Response:
+    rows = [store.row(call.db, session) for session in sessions]
     return answers.table(rows, store.COLUMNS, form=call.format or "json", total=len(rows))
 
 
@@ -174,7 +175,7 @@ def _set_status(session: PrearchiveSession, status: str) -> None:
 
 def _commit(call: Call, session: PrearchiveSession) -> Response:
     asked = next((call.query[name] for name in ("auto-archive", "AA") if name in call.query), None)
-    archives = store.archives(call.db, session) if asked is None else asked.lower() == "true"
+    archives = prearchive.archives_itself(call.db, session) if asked is None else asked.lower() == "true"
     _build(session)
     if not archives:
         return _uri(prearchive.uri_of(session), status=200)
@@ -199,15 +200,7 @@ def _archive(call: Call, session: PrearchiveSession, *, whole: bool) -> str:
         reason=f"archived by {call.caller.login}",
     )
     target = archive_session(call.db, call.hub, session, request)
-    return archive_uri(call, target)
-
-
-def archive_uri(call: Call, target: Experiment) -> str:
-    """Return a session's path in the archive as importers answer it."""
-    subject = call.db.get(Subject, target.subject_id)
-    if subject is None:
-        raise conflict(f"Session {target.id} has no subject.")
-    return f"/data/archive/projects/{target.project}/subjects/{subject.label}/experiments/{target.label}"
+    return store.archive_uri(call.db, target)
 
 
 def _uri(uri: str, *, status: int) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.access import Caller, Right, may
@@ -14,7 +14,7 @@ from overread.hub.arrival import prearchive
 from overread.hub.arrival.assignment import UNASSIGNED
 from overread.hub.arrival.describe import scan_type
 from overread.hub.errors import HubError, forbidden, not_found
-from overread.hub.models import PrearchiveSession, Project, ReceivedObject
+from overread.hub.models import Experiment, PrearchiveSession, Project, ReceivedObject, Subject
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -24,7 +24,6 @@ COLUMNS: Final = (
     "status", "url", "autoarchive", "prevent_anon", "prevent_auto_commit", "SOURCE", "VISIT", "PROTOCOL", "TIMEZONE",
 )  # fmt: skip
 """XNAT's own mixture of letter cases."""
-_AUTO: Final = {None: "", True: "AutoArchive", False: "Manual"}
 
 
 def row(db: Session, session: PrearchiveSession) -> dict[str, Any]:
@@ -47,15 +46,10 @@ def row(db: Session, session: PrearchiveSession) -> dict[str, Any]:
         "tag": session.study_instance_uid,
         "status": session.status,
         "url": prearchive.uri_of(session),
-        "autoarchive": _AUTO[session.auto_archive] or ("AutoArchive" if archives(db, session) else "Manual"),
+        "autoarchive": "AutoArchive" if prearchive.archives_itself(db, session) else "Manual",
         "prevent_anon": False,
         "prevent_auto_commit": False,
     }
-
-
-def archives(db: Session, session: PrearchiveSession) -> bool:
-    """Whether the session will be archived by itself."""
-    return prearchive.archives_itself(db, session)
 
 
 def logs(session: PrearchiveSession) -> list[dict[str, str]]:
@@ -134,6 +128,7 @@ def total_size(objects: Sequence[ReceivedObject]) -> int:
     return sum(item.size for item in objects)
 
 
-def waiting_count(db: Session) -> int:
-    """Return how many sessions are in the prearchive."""
-    return db.scalar(select(func.count()).where(PrearchiveSession.status.not_in(prearchive.GONE))) or 0
+def archive_uri(db: Session, session: Experiment) -> str:
+    """Return the path of a session in the archive, as importers and archivers answer it."""
+    subject = db.get_one(Subject, session.subject_id)
+    return f"/data/archive/projects/{session.project}/subjects/{subject.label}/experiments/{session.label}"
