@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -57,4 +57,3 @@ class HubConfig:
     session_timeout_s: float = 900.0
     max_upload_bytes: int = 8 * 1024**3
     require_login: bool = True
-    extra: dict[str, str] = field(default_factory=dict)

@@ -11,13 +11,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, Any, cast
 
 from overread.hub.errors import HubError, bad_request
 from overread.hub.layout import safe_path
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
 
 ZIP_ENDINGS = (".zip", ".jar", ".rar", ".ear", ".gar", ".mrb")
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
@@ -127,7 +124,7 @@ class _Sink(io.RawIOBase):
         """Say that it is written to."""
         return True
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: Any) -> int:
         """Keep `data`."""
         part = bytes(data)
         self._parts.append(part)
