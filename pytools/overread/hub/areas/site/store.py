@@ -58,7 +58,7 @@ _FOR_USERS = _PUBLIC | {
 def preferences(db: Session, hub: Hub) -> dict[str, Preference]:
     """Return all preferences."""
     found = {**DEFAULTS, "siteHome": "/", "siteLogoPath": "", "siteUrl": hub.config.site_url}
-    found["requireLogin"] = hub.config.require_login
+    found["requireLogin"] = True  # the hub knows no open site
     for setting in db.scalars(select(SiteSetting)):
         found[setting.name] = json.loads(setting.value) if setting.name in DEFAULTS else setting.value
     return found | {"siteId": site_id(db, hub)}
