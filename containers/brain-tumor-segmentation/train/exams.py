@@ -1,4 +1,4 @@
-"""An endless supply of synthetic exams for training, rendered on the fly and kept in a pool that is renewed."""
+"""Synthetic exams for training: rendered once, brought to the network's grid, and cut into patches that vary."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from overread.operators.predict import normalise
 from overread.synthetic.anatomy import SampledAnatomy, load_anatomy, sample
 from overread.synthetic.brain import Look, add_noise, make_lesion, render
 from overread.synthetic.interpolation import Volume
-from overread.synthetic.mr import ImageGrid
+from overread.synthetic.mr import ImageGrid, Triple
 
-_SHAPE = (160, 208, 176)
-"""Voxels (slices, rows, columns) of a training exam: a whole head at 1 mm."""
+_SHAPE: Final = (136, 176, 148)
+_FINE_MM: Final = 1.2
+"""Voxels (slices, rows, columns) of a rendered exam, a whole head, and their size."""
 
-
-_P_FLIP, _P_NEW_HEAD, _P_FINE = 0.5, 0.08, 0.35
-"""Shares: patches mirrored; exams with a head drawn anew, with voxels of 1 mm all round."""
+_P_FLIP, _P_FINE = 0.5, 0.4
+"""Shares: patches mirrored; exams with fine voxels all round."""
 _HALF: Final = 0.5
-_HEADS: Final = 6
-"""Turned and scaled heads at a time; each takes 120 MB."""
+_HEADS: Final = 4
+"""Turned and scaled heads; each takes 120 MB while exams are rendered."""
+_NEAR_VOXELS: Final = 12.0
+"""How far from the brain leftovers of skull and face may lie."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,30 @@ class ExamPool:
         Decides everything.
     rules
         How the image will normalise an exam.
+    spacing_mm
+        Of the grid on which the network works.
     padding
         Value outside an exam's foreground box, as the image pads.
     """
 
     def __init__(
-        self, anatomies: Sequence[str], *, size: int, rng: np.random.Generator, rules: Normalisation, padding: float
+        self,
+        anatomies: Sequence[str],
+        *,
+        size: int,
+        rng: np.random.Generator,
+        rules: Normalisation,
+        spacing_mm: Triple,
+        padding: float,
     ) -> None:
         self._rng = rng
-        self._rules, self._padding = rules, padding
+        self._rules, self._spacing_mm, self._padding = rules, spacing_mm, padding
         self._anatomies = list(anatomies)
         self._heads = [
             self._head(self._anatomies[n % len(self._anatomies)]) for n in range(max(_HEADS, len(anatomies)))
         ]
         self._exams = [self._exam() for _ in range(size)]
-        self._next = 0
-
-    def renew(self) -> None:
-        """Replace the oldest exam by a new one."""
-        self._exams[self._next] = self._exam()
-        self._next = (self._next + 1) % len(self._exams)
+        self._heads.clear()
 
     def patch(self, side: int, *, on_lesion: bool) -> tuple[Volume, NDArray[np.bool_]]:
         """Return a cube from a random exam, around a voxel of a lesion or anywhere, flipped left to right or not."""
@@ -91,7 +97,7 @@ class ExamPool:
         mask = _padded(exam.mask[cut], side, value=False)
         if rng.random() < _P_FLIP:
             image, mask = image[:, :, ::-1], mask[:, :, ::-1]
-        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+        return _other_contrast(image, rng), np.ascontiguousarray(mask)
 
     def _head(self, name: str) -> SampledAnatomy:
         """Return the anatomy, a little turned and of another size."""
@@ -104,7 +110,7 @@ class ExamPool:
             one[first, first] = one[second, second] = np.cos(angle)
             one[first, second], one[second, first] = -np.sin(angle), np.sin(angle)
             turn = turn @ one
-        spacing = tuple(float(s) for s in rng.uniform(0.9, 1.12, 3))
+        spacing = tuple(_FINE_MM * float(s) for s in rng.uniform(0.97, 1.12, 3))
         row, column = turn[:, 0], turn[:, 1]
         grid = ImageGrid(
             shape=_SHAPE,
@@ -128,54 +134,82 @@ class ExamPool:
 
     def _exam(self) -> TrainingExam:
         rng = self._rng
-        if rng.random() < _P_NEW_HEAD:
-            slot = int(rng.integers(len(self._heads)))
-            self._heads[slot] = self._head(self._heads[slot].anatomy.name)
         head = self._heads[rng.integers(len(self._heads))]
+        axis, parts = int(rng.integers(3)), 1 if rng.random() < _P_FINE else int(rng.integers(2, 5))
         mask = np.zeros(head.grid.shape, dtype=np.bool_)
-        lesions = rng.choice([0, 1, 2], p=[0.15, 0.7, 0.15])
-        for _ in range(lesions):
-            volume_ml = float(np.exp(rng.uniform(np.log(0.4), np.log(60.0))))
+        for _ in range(rng.choice([0, 1, 2], p=[0.15, 0.6, 0.25])):
+            volume_ml = float(np.exp(rng.uniform(np.log(1.0), np.log(60.0))))
             mask |= make_lesion(head, volume_ml, seed=int(rng.integers(2**31)))
+        mask = _thick(mask.astype(np.float32), parts, axis) > _HALF  # whole voxels of the series, as its truth is
         look, seed = Look.draw(rng), int(rng.integers(2**31))
-        image = render(head, mask, look=look, seed=seed)
-        image, mask = _acquired(image, mask, noise=look.noise, seed=seed, rng=rng)
-        image = np.where(brain_mask(image, spacing_mm=head.grid.spacing_mm), image, image.min())
+        image = add_noise(_thick(render(head, mask, look=look, seed=seed), parts, axis), sigma=look.noise, seed=seed)
+        if parts > 1:
+            image = _between_slices(image, parts, axis)
+        image = _at(image, self._spacing_mm)
+        truth = _at(mask.astype(np.float32), self._spacing_mm)
+        inside = brain_mask(image, spacing_mm=self._spacing_mm)
+        brain = _at(head.brain.astype(np.float32), self._spacing_mm) > _HALF
+        image = _with_leftovers(image, inside, brain, level=look.gm**look.gamma, rng=rng)
         z, foreground = normalise(image, self._rules)
         box = ndimage.find_objects(foreground.astype(np.int8))[0]
-        return TrainingExam(z[box].astype(np.float16), mask[box])
+        return TrainingExam(z[box].astype(np.float16), truth[box] > _HALF)
 
 
-def _acquired(
-    image: Volume, mask: NDArray[np.bool_], *, noise: float, seed: int, rng: np.random.Generator
-) -> tuple[Volume, NDArray[np.bool_]]:
-    """Return image and mask as seen through slices of 1 to 5.5 mm along a random axis, interpolated to 1 mm again."""
-    if rng.random() < _P_FINE:
-        return add_noise(image, sigma=noise, seed=seed), mask
-    axis, thickness = int(rng.integers(3)), float(rng.uniform(1.2, 5.5))
-    n = image.shape[axis]
-    average, interpolate = _slab_matrices(n, thickness)
-    thick = add_noise(_along(average, image, axis), sigma=noise, seed=seed)
-    seen = _along(interpolate, thick, axis)
-    thick_mask = (_along(average, mask.astype(np.float32), axis) > _HALF).astype(np.float32)
-    return seen, np.asarray(_along(interpolate, thick_mask, axis) > _HALF, dtype=np.bool_)
+def _other_contrast(image: Volume, rng: np.random.Generator) -> Volume:
+    """Return a patch a little brighter, steeper, curved, and noisier: each exam is seen many times."""
+    other = image * rng.uniform(0.85, 1.15) + rng.uniform(-0.25, 0.25)
+    other = other + rng.uniform(-0.05, 0.05) * (other**2 - 1.0)
+    if rng.random() < _HALF:
+        noise = rng.uniform(0.0, 0.15) * rng.standard_normal(image.shape, dtype=np.float32)
+        other = other + noise
+    return np.ascontiguousarray(other, dtype=np.float32)
 
 
-def _slab_matrices(n: int, thickness: float) -> tuple[Volume, Volume]:
-    """Return (slabs, n) averaging `n` thin slices into slabs, and (n, slabs) interpolating them back."""
-    slabs = max(2, int(n / thickness))
-    edges = np.linspace(0.0, n, slabs + 1)
-    index = np.arange(n)
-    overlap = np.minimum(edges[1:, None], index + 1) - np.maximum(edges[:-1, None], index)
-    average = np.clip(overlap, 0.0, None)
-    average /= average.sum(axis=1, keepdims=True)
-    centres = (edges[1:] + edges[:-1]) / 2 - 0.5
-    interpolate = np.stack([np.interp(index, centres, row) for row in np.eye(slabs)], axis=1)
-    return average.astype(np.float32), interpolate.astype(np.float32)
+def _thick(values: Volume, parts: int, axis: int) -> Volume:
+    """Return the average of each `parts` slices along an axis in the place of each of them."""
+    n = values.shape[axis]
+    starts = np.arange(0, n, parts)
+    sums = np.add.reduceat(values, starts, axis=axis)
+    counts = np.diff(np.append(starts, n))
+    shape = [1, 1, 1]
+    shape[axis] = len(starts)
+    return np.repeat(sums / counts.reshape(shape).astype(np.float32), counts, axis=axis)
 
 
-def _along(matrix: Volume, volume: Volume, axis: int) -> Volume:
-    return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, volume, axes=(1, axis)), 0, axis))
+def _between_slices(values: Volume, parts: int, axis: int) -> Volume:
+    """Return what linear interpolation between the middles of thick slices gives."""
+    n = values.shape[axis]
+    starts = np.arange(0, n, parts)
+    slices = values.take(starts, axis=axis)
+    place = np.clip((np.arange(n) - (parts - 1) / 2) / parts, 0, len(starts) - 1)
+    low = np.minimum(place.astype(int), len(starts) - 2)
+    shape = [1, 1, 1]
+    shape[axis] = n
+    weight = (place - low).reshape(shape).astype(np.float32)
+    return np.asarray(slices.take(low, axis=axis) * (1 - weight) + slices.take(low + 1, axis=axis) * weight)
+
+
+def _at(values: Volume, spacing_mm: Triple) -> Volume:
+    """Interpolate at the network's spacing, linearly, as the image does."""
+    steps = np.asarray(spacing_mm) / _FINE_MM
+    shape = tuple(int(n / step) for n, step in zip(values.shape, steps, strict=True))
+    return np.asarray(
+        ndimage.affine_transform(values, steps, output_shape=shape, order=1, mode="nearest", output=np.float32)
+    )
+
+
+def _with_leftovers(
+    image: Volume, inside: NDArray[np.bool_], brain: NDArray[np.bool_], *, level: float, rng: np.random.Generator
+) -> Volume:
+    """Darken what lies outside, but leave or paint pieces of tissue there: no search for the brain is perfect."""
+    field = ndimage.gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), rng.uniform(2.0, 6.0))
+    pieces = field > rng.uniform(0.5, 3.0) * field.std()
+    painted = level * rng.uniform(0.6, 2.2) * (1.0 + 0.05 * rng.standard_normal(image.shape, dtype=np.float32))
+    seen = np.maximum(image, painted) if rng.random() < _HALF else image
+    from_brain = ndimage.distance_transform_edt(~(brain | inside))
+    gap = rng.uniform(1.0, 4.0)
+    pieces &= (from_brain > gap) & (from_brain < _NEAR_VOXELS)
+    return np.asarray(np.where(inside, image, np.where(pieces, seen, image.min())), dtype=np.float32)
 
 
 def _padded(values: NDArray[Any], side: int, *, value: float) -> NDArray[Any]:

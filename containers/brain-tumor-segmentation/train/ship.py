@@ -39,23 +39,31 @@ def _with_figures(text: str, report: dict[str, Any]) -> str:
         "",
         "trained on",
         "tested on",
+        "lesions",
         "exams",
         "mean Dice",
         "lowest Dice",
         "mean volume error",
+        "within 8 % or 0.5 mL",
         "largest volume in a healthy head",
     )
     rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     rows += [
         f"| {name} | {', '.join(r['trained_on']['anatomies'])} ({r['trained_on']['iterations']} iterations) "
-        f"| {', '.join(r['tested_on'])} | {r['exams_with_lesion']} with, {r['exams_without_lesion']} without lesion "
+        f"| {', '.join(r['tested_on'])} | {r['lesions_ml'][0]:g} to {r['lesions_ml'][1]:g} mL "
+        f"| {r['exams_with_lesion']} with, {r['exams_without_lesion']} without lesion "
         f"| {r['dice_mean']:.3f} | {r['dice_min']:.3f} | {r['volume_error_pct_mean']:.1f} % "
-        f"| {r['false_volume_ml_max']:.2f} mL |"
+        f"| {r['within_8pct_or_half_ml']} of {r['exams_with_lesion']} "
+        f"| {_millilitres(r)} |"
         for name, r in report.items()
     ]
     begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
     before, after = text.partition(begin)[0], text.partition(end)[2]
     return f"{before}{begin}\n" + "\n".join(rows) + f"\n{end}{after}"
+
+
+def _millilitres(result: dict[str, Any]) -> str:
+    return f"{result['false_volume_ml_max']:.2f} mL" if result["exams_without_lesion"] else "not measured"
 
 
 if __name__ == "__main__":

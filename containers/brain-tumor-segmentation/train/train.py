@@ -22,6 +22,8 @@ from overread.operators.card import Normalisation
 _CARD = Path(__file__).resolve().parent.parent / "model" / "card.yaml"
 _WARM_UP = 150
 _EMA = 0.995
+_ON_LESION = (True, False)
+"""The patches of a batch."""
 
 
 def main() -> None:
@@ -31,8 +33,6 @@ def main() -> None:
     torch.manual_seed(options.seed)
     card = yaml.safe_load(_CARD.read_text("utf-8"))
     network = build_network(card["network"]).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    if options.start:
-        network.load_state_dict(torch.load(options.start, weights_only=True))
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     began = time.monotonic()
     pool = ExamPool(
@@ -40,9 +40,11 @@ def main() -> None:
         size=options.pool,
         rng=np.random.default_rng(options.seed),
         rules=Normalisation.model_validate(card["preprocessing"]["normalisation"]),
+        spacing_mm=tuple(card["preprocessing"]["spacing_mm"]),
         padding=float(card["inference"]["padding_value"]),
     )
     print(f"{options.pool} exams rendered in {time.monotonic() - began:.0f} s", flush=True)
+    began = time.monotonic()
     side = card["inference"]["window"][0]
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.peak_rate, weight_decay=1e-4)
     loss_of = DiceCELoss(sigmoid=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)
@@ -60,8 +62,6 @@ def main() -> None:
         _follow(average, network, decay=min(_EMA, iteration / (iteration + 20)))
         losses.append(float(loss.detach()))
         iteration += 1
-        if iteration % options.renew_every == 0:
-            pool.renew()
         if iteration % 100 == 0:
             spent = time.monotonic() - began
             print(f"{iteration} iterations, {spent:.0f} s, loss {np.mean(losses[-100:]):.3f}", flush=True)
@@ -85,7 +85,7 @@ def build_network(spec: dict[str, Any]) -> nn.Module:
 
 
 def _batch(pool: ExamPool, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    pairs = [pool.patch(side, on_lesion=True), pool.patch(side, on_lesion=False)]
+    pairs = [pool.patch(side, on_lesion=on_lesion) for on_lesion in _ON_LESION]
     image = torch.from_numpy(np.stack([p[0] for p in pairs])[:, None])
     mask = torch.from_numpy(np.stack([p[1] for p in pairs])[:, None].astype(np.float32))
     return image.to(memory_format=torch.channels_last_3d), mask
@@ -109,7 +109,6 @@ def _rate(iteration: int, progress: float) -> float:
 def _write_log(options: argparse.Namespace, *, iteration: int, seconds: float, losses: list[float]) -> None:
     log = {
         "anatomies": options.anatomies,
-        "started_from": json.loads(options.start.with_suffix(".json").read_text("utf-8")) if options.start else None,
         "seed": options.seed,
         "iterations": iteration,
         "minutes": round(seconds / 60.0, 1),
@@ -126,14 +125,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, required=True, help="where the weights go; a .json of the same name beside it"
     )
-    parser.add_argument("--iterations", type=int, default=6000)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--iterations", type=int, default=2000)
+    parser.add_argument("--minutes", type=float, default=30.0, help="after rendering; ends earlier if they are over")
     parser.add_argument("--peak-rate", type=float, default=8e-3, help="learning rate after the warm-up")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pool", type=int, default=24, help="exams kept at a time")
-    parser.add_argument("--renew-every", type=int, default=40, help="iterations after which one exam is replaced")
+    parser.add_argument("--pool", type=int, default=18, help="exams to cut patches from")
     return parser.parse_args()
 
 

@@ -16,10 +16,16 @@ Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _WORK_MM: Final = 2.0
-_FOREGROUND: Final = 0.1
-"""Fraction of the 99th percentile that is no air."""
-_LEVEL, _DEPTH_MM = 0.6, 6.5
-"""Tissue's least brightness as a fraction of the brain's, and the core's least depth in tissue."""
+_FOREGROUND: Final = 0.6
+"""Fraction of the brightness halfway between air and tissue that is no air."""
+_ROUNDS: Final = 10
+"""After which that level moves no more."""
+_LEVELS: Final = (0.5, 0.58, 0.66, 0.74, 0.82)
+"""Tissue's least brightness as a fraction of the brain's: the first one at which bone parts brain and scalp."""
+_LARGEST_ML: Final = 2150.0
+"""More than this is no brain alone: bone as bright as tissue let face or neck in."""
+_DEPTH_MM: Final = 6.5
+"""The core's least depth in tissue."""
 _DEEP_MM: Final = 35.0
 """This far below the head's surface there is hardly anything but brain, whatever the scalp looks like."""
 _BELOW_SCALP_MM: Final = 18.0
@@ -57,19 +63,74 @@ def brain_mask(values: Values, *, spacing_mm: tuple[float, float, float]) -> Mas
     return chosen
 
 
+def without_shallow(
+    probability: Values,
+    inside: Mask,
+    *,
+    threshold: float,
+    minimum_depth_mm: float,
+    spacing_mm: tuple[float, float, float],
+) -> Values:
+    """Return the probabilities without components that nowhere reach a depth below the brain's surface.
+
+    Parameters
+    ----------
+    probability, inside
+        (slices, rows, columns): the network's answer, and the brain.
+    threshold
+        What counts as found.
+    minimum_depth_mm
+        Distance that some voxel of a component must have from the nearest voxel outside the brain.
+    spacing_mm
+        In the same order.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    labels, count = ndimage.label(probability > threshold, structure=np.ones((3, 3, 3)))
+    if not count:
+        return probability
+    deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(1, count + 1)))
+    shallow = np.flatnonzero(deepest < minimum_depth_mm) + 1
+    return np.asarray(np.where(np.isin(labels, shallow), 0.0, probability), dtype=np.float32)
+
+
 def _find(coarse: Values, spacing: list[float]) -> Mask:
-    foreground = coarse > _FOREGROUND * np.percentile(coarse, 99)
+    foreground = coarse > _FOREGROUND * _halfway(coarse)
     head = np.pad(ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(foreground, 3), iterations=2)), 1)
     below = ndimage.distance_transform_edt(head, sampling=spacing)[4:-4, 4:-4, 4:-4]
     inside = below > 0
+    voxel_ml = float(np.prod(spacing)) / 1000.0
     deep = foreground & (below > _DEEP_MM)
-    if inside.sum() * np.prod(spacing) / 1000.0 <= _STRIPPED_ML or not deep.any():
+    if inside.sum() * voxel_ml <= _STRIPPED_ML or not deep.any():
         return np.asarray(inside if inside.any() else np.ones(coarse.shape), dtype=np.bool_)
-    tissue = coarse > _LEVEL * np.median(coarse[deep])
+    brightness = float(np.median(coarse[deep]))
+    masks = (_grown(coarse > level * brightness, below, spacing) for level in _LEVELS)
+    fallback = inside
+    for brain in masks:
+        if brain is None:
+            continue
+        if brain.sum() * voxel_ml <= _LARGEST_ML:
+            return brain
+        fallback = brain
+    return fallback
+
+
+def _halfway(values: Values) -> float:
+    """Return the level that lies halfway between the means of what is darker and of what is brighter."""
+    level = float(values.mean())
+    for _ in range(_ROUNDS):
+        bright = values > level
+        if not bright.any():
+            break
+        level = float(values[bright].mean() + values[~bright].mean()) / 2
+    return level
+
+
+def _grown(tissue: Mask, below: NDArray[np.float64], spacing: list[float]) -> Mask | None:
+    """Return the brain in a tissue mask, or None if nothing in it lies deep enough."""
     depth = ndimage.distance_transform_edt(tissue, sampling=spacing)
     labels, count = ndimage.label((depth > _DEPTH_MM) & (below > _BELOW_SCALP_MM))
     if not count:
-        return inside
+        return None
     sizes = np.bincount(labels.ravel())[1:]
     core = np.isin(labels, np.flatnonzero(sizes >= _SHARE * sizes.max()) + 1)
     near = ndimage.distance_transform_edt(~core, sampling=spacing) <= _DEPTH_MM + _GROW_MM

@@ -72,9 +72,14 @@ class Inference(Spec):
 
 
 class Postprocessing(Spec):
-    """From probabilities on the series' own grid to a mask."""
+    """From probabilities to a mask.
+
+    What nowhere reaches ``minimum_depth_mm`` below the surface of the extracted brain is dropped before the way back to
+    the series' own grid: there lie leftovers of scalp, orbit and muscle. 0 keeps everything.
+    """
 
     threshold: float = Field(gt=0, lt=1)
+    minimum_depth_mm: float = Field(default=0.0, ge=0)
     connectivity: Literal[6, 18, 26]
     minimum_component_ml: float = Field(ge=0)
     keep: Literal["largest", "all"]

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
 from overread.errors import DataError, SpecError
-from overread.operators.brain import brain_mask
+from overread.operators.brain import brain_mask, without_shallow
 from overread.operators.card import Card, Normalisation, load_card
 from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
 
@@ -71,6 +71,7 @@ class Network:
             outside=float(values.min()),
             interpolation=rules.interpolation,
         )
+        inside = np.ones(shape, dtype=np.bool_)
         if rules.extract == "brain":
             inside = brain_mask(on_grid, spacing_mm=rules.spacing_mm)
             on_grid = np.where(inside, on_grid, on_grid.min())
@@ -79,7 +80,16 @@ class Network:
         result = np.zeros(shape, dtype=np.float32)
         if found:
             result[found[0]] = self._slide(normalised[found[0]])
-        return resample_back(result, affine=affine, geometry=geometry, above=self.card.postprocessing.threshold)
+        after = self.card.postprocessing
+        if after.minimum_depth_mm > 0:
+            result = without_shallow(
+                result,
+                inside,
+                threshold=after.threshold,
+                minimum_depth_mm=after.minimum_depth_mm,
+                spacing_mm=rules.spacing_mm,
+            )
+        return resample_back(result, affine=affine, geometry=geometry, above=after.threshold)
 
     def _slide(self, normalised: Values) -> Values:
         import torch  # noqa: PLC0415 - seconds to import; the calculators never need it
