@@ -100,6 +100,23 @@ def test_the_same_series_never_run_twice_and_late_images_once_more(
     assert sum("Nothing to do" in message for message in told) == 3
 
 
+@pytest.mark.parametrize("modality", ["SEG", "SR"])
+def test_a_result_sent_into_a_session_starts_no_other_run(
+    running: RunningHub, client: httpx.Client, tmp_path: Path, modality: str
+) -> None:
+    wrapper = install(client, tmp_path / "images")
+    subscribe(client, wrapper)
+    subscribe(client, wrapper, status="MERGED")
+    session_id = add_session(running.hub)
+    wait_for(client)
+    with running.hub.database.write() as db:
+        session = db.get_one(Experiment, session_id)
+        add_scan(db, running.hub, session, "2", modality=modality)
+        announce(db, running.hub, session, "MERGED", user="admin")
+    assert len(client.get("/xapi/projects/P/containers").json()) == 1
+    assert any("Nothing to do" in delivery["status"][-1]["message"] for delivery in delivered(client))
+
+
 def test_images_that_come_while_a_run_waits_are_not_run_twice(
     running: RunningHub, client: httpx.Client, tmp_path: Path
 ) -> None:

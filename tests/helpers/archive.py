@@ -50,7 +50,7 @@ def add_session(
         return session.id
 
 
-def add_scan(db: Session, hub: Hub, session: Experiment, name: str) -> Scan:
+def add_scan(db: Session, hub: Hub, session: Experiment, name: str, *, modality: str = "MR") -> Scan:
     """Make a scan whose only file and object are named after it."""
     fields = {"type": "FLAIR" if name == "1" else "T1", "UID": f"1.2.{name}"}
     scan = save_scan(db, hub, session, scan_id=name, xsi_type="xnat:mrScanData", fields=fields, user="admin")
@@ -68,6 +68,7 @@ def add_scan(db: Session, hub: Hub, session: Experiment, name: str) -> Scan:
             sop_instance_uid=f"1.2.{name}.1",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
+            modality=modality,
         )
     )
     db.flush()

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from overread.hub.items.folders import owner_of
 from overread.hub.models import Experiment, Instance, Project, Resource, ResourceFile, Scan, Subject
 from overread.hub.runs.documents import Wrapper
+from overread.study.selection import is_source_image
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -29,7 +30,7 @@ def once_key(
     -------
     str or None
         A hash of the wrapper, its command's name and version, its image's digest, and of the object: for a session
-        all its series with their SOP Instance UIDs, for an image assessor or resource its ID and its files' digests.
+        its image series with their SOP Instance UIDs, for an image assessor or resource its ID and its files' digests.
         None for projects and subjects, which are never twice the same.
     """
     content = _content(db, item)
@@ -61,9 +62,12 @@ def _content(db: Session, item: Project | Subject | Experiment | Scan | Resource
 
 
 def _series(db: Session, session_id: str, scan_pk: str | None) -> list[Any]:
-    """Return the series of a session's scans (not those of its assessors), each with its SOP Instance UIDs."""
+    """Return the image series of a session's scans (not of its assessors), each with its SOP Instance UIDs.
+
+    Segmentations, reports and the like are no input of a model: one that is sent later makes no other run.
+    """
     rows = (
-        select(Instance.series_instance_uid, Instance.sop_instance_uid)
+        select(Instance.series_instance_uid, Instance.sop_instance_uid, Instance.modality, Instance.sop_class_uid)
         .join(ResourceFile, ResourceFile.pk == Instance.file_pk)
         .join(Resource, Resource.pk == ResourceFile.resource_pk)
         .where(Instance.session_id == session_id, Resource.owner_kind == "scan")
@@ -71,8 +75,9 @@ def _series(db: Session, session_id: str, scan_pk: str | None) -> list[Any]:
     if scan_pk is not None:
         rows = rows.where(Resource.owner_id == scan_pk)
     found: dict[str, set[str]] = {}
-    for series, sop in db.execute(rows):
-        found.setdefault(series, set()).add(sop)
+    for series, sop, modality, sop_class in db.execute(rows):
+        if is_source_image({"Modality": modality, "SOPClassUID": sop_class}).ok:
+            found.setdefault(series, set()).add(sop)
     return [[series, sorted(found[series])] for series in sorted(found)]
 
 
