@@ -2,7 +2,7 @@
 #
 #   make demo        start the hub, send synthetic exams, see the volumes (ONCE=1 ends after the summary)
 #   make test        every check and every test
-#   make test-fast   every check, and the tests that need no browser, no container engine and no patience
+#   make test-fast   rules, contracts, and the tests that need no browser, no container engine and no patience
 #   make help        the rest
 
 PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -50,8 +50,8 @@ demo: setup  ## the whole line on synthetic exams; ONCE=1 ends after the summary
 test: setup checks web-test  ## every check and every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: setup checks  ## every check, and the tests that take seconds
-	$(BIN)/python -m pytest --fast $(PYTEST_ARGS)
+test-fast: setup lint contracts  ## rules and contracts, and the tests that take seconds, on two cores
+	$(BIN)/python -m pytest --fast -n 2 $(PYTEST_ARGS)
 
 checks: lint contracts types
 

@@ -23,7 +23,7 @@ from overread.hub.items.files import file_path
 from overread.hub.models import Instance, ReceivedObject, ResourceFile
 from overread.synthetic.phantoms import make_mr_series
 
-pytestmark = pytest.mark.needs("storescu", "echoscu")
+pytestmark = [pytest.mark.needs("storescu", "echoscu"), pytest.mark.slow]
 
 SHAPE = (8, 32, 32)
 

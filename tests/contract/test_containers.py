@@ -23,6 +23,8 @@ from overread.hub.database import Database
 from overread.hub.models import Container
 from overread.hub.runs import states
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def running(

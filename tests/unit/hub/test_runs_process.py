@@ -15,6 +15,8 @@ from overread.hub.runs.logs import STDERR, STDOUT
 from overread.hub.runs.process import ProcessRunner
 from overread.hub.runs.runner import End, Exit, Limits, Listener, Mount, Progress, RunSpec
 
+pytestmark = pytest.mark.slow
+
 ISOLATED = pytest.param(True, marks=pytest.mark.needs("bwrap"), id="bubblewrap")
 BESIDE = pytest.param(False, id="without")
 
