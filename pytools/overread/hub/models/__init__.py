@@ -14,12 +14,24 @@ from overread.hub.models.items import (
     Share,
     Subject,
 )
-from overread.hub.models.runs import Command, Container, Delivery, Enablement, Subscription, Workflow, WrapperConfig
+from overread.hub.models.runs import (
+    BulkLaunch,
+    Command,
+    Container,
+    Delivery,
+    Enablement,
+    Orchestration,
+    OrchestrationProject,
+    Subscription,
+    Workflow,
+    WrapperConfig,
+)
 from overread.hub.models.settings import ConfigEntry, CustomFields, CustomForm, SiteSetting
 
 __all__ = [
     "AliasToken",
     "Base",
+    "BulkLaunch",
     "Command",
     "ConfigEntry",
     "Container",
@@ -30,6 +42,8 @@ __all__ = [
     "Experiment",
     "Instance",
     "Membership",
+    "Orchestration",
+    "OrchestrationProject",
     "PrearchiveSession",
     "Project",
     "ReceivedObject",

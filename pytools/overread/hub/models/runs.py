@@ -49,7 +49,7 @@ class Workflow(Base):
     """wrk:workflowData: what was done to an object, and how it went."""
 
     __tablename__ = "workflow"
-    __table_args__ = (Index("ix_workflow_object", "object_id"),)
+    __table_args__ = (Index("ix_workflow_object", "object_id"), Index("ix_workflow_job", "job_id"))
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     object_id: Mapped[str]
     data_type: Mapped[str] = mapped_column(default="")
@@ -60,6 +60,8 @@ class Workflow(Base):
     justification: Mapped[str] = mapped_column(default="")
     comments: Mapped[str] = mapped_column(default="")
     job_id: Mapped[str] = mapped_column(default="")  # the bulk launch it belongs to
+    next_step_id: Mapped[str] = mapped_column(default="", server_default="")  # the orchestration it belongs to
+    current_step_id: Mapped[str] = mapped_column(default="", server_default="")  # its place there, from 0
     launch_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -67,7 +69,8 @@ class Container(Base):
     """One run of a command. Times of all stages stand in ``history``.
 
     ``origin`` says what started it (a user, or a subscription) and ``once_key`` makes automation idempotent: two
-    queued or finished runs never share one.
+    queued or finished runs never share one. ``rerun_of`` is the failed run that this one does again; a run is done
+    again once at most.
     """
 
     __tablename__ = "container"
@@ -75,6 +78,9 @@ class Container(Base):
         UniqueConstraint("once_key"),
         Index("ix_container_status", "status"),
         Index("ix_container_project", "project"),
+        Index("ix_container_workflow", "workflow_id"),
+        Index("ix_container_parent", "parent_id"),
+        Index("ix_container_rerun", "rerun_of", unique=True),
     )
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     command_id: Mapped[int]
@@ -98,6 +104,44 @@ class Container(Base):
     created: Mapped[datetime] = mapped_column(default=utc_now)
     started: Mapped[datetime | None]
     ended: Mapped[datetime | None]
+    priority: Mapped[int] = mapped_column(default=1, server_default="1")  # see overread.hub.runs.priorities
+    slot: Mapped[str] = mapped_column(default="cpu", server_default="cpu")  # cpu | gpu: what it waits for
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was begun
+    not_before: Mapped[datetime | None]  # when it is tried again after a temporary failure
+    rerun_of: Mapped[int | None]
+    image_digest: Mapped[str] = mapped_column(default="", server_default="")  # of the very image that ran
+    versions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # of what ran it
+
+
+class BulkLaunch(Base):
+    """Many launches at once. What became of them stands in the workflows with its id as ``job_id``."""
+
+    __tablename__ = "bulk_launch"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user: Mapped[str] = mapped_column(default="")
+    total: Mapped[int] = mapped_column(default=0)
+    steps: Mapped[int] = mapped_column(default=1)
+    refused: Mapped[int] = mapped_column(default=0)  # how many could not be queued
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Orchestration(Base):
+    """Several wrappers in a row on one object."""
+
+    __tablename__ = "orchestration"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    halt_on_failure: Mapped[bool] = mapped_column(default=True)
+    wrapper_ids: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class OrchestrationProject(Base):
+    """The orchestration that a project has switched on: one at most."""
+
+    __tablename__ = "orchestration_project"
+    project: Mapped[str] = mapped_column(primary_key=True)
+    orchestration_id: Mapped[int] = mapped_column(ForeignKey("orchestration.id"))
 
 
 class Subscription(Base):
@@ -116,7 +160,7 @@ class Delivery(Base):
     """What a subscription made of an event."""
 
     __tablename__ = "delivery"
-    __table_args__ = (Index("ix_delivery_subscription", "subscription_id"),)
+    __table_args__ = (Index("ix_delivery_subscription", "subscription_id"), Index("ix_delivery_project", "project"))
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     subscription_id: Mapped[int]
     event_type: Mapped[str]
@@ -125,5 +169,6 @@ class Delivery(Base):
     user: Mapped[str] = mapped_column(default="")
     trigger: Mapped[dict[str, Any]] = mapped_column(default=dict)
     statuses: Mapped[list[Any]] = mapped_column(default=list)
+    last_status: Mapped[str] = mapped_column(default="", server_default="")  # the last of ``statuses``
     error: Mapped[bool] = mapped_column(default=False)
     timestamp: Mapped[datetime] = mapped_column(default=utc_now)
