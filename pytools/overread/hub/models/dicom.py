@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from overread.hub.models.base import Base, utc_now
+
+_MAX_LOG = 50
 
 
 class Receiver(Base):
@@ -46,6 +48,19 @@ class PrearchiveSession(Base):
     uploaded: Mapped[datetime] = mapped_column(default=utc_now)
     receiving_since: Mapped[datetime] = mapped_column(default=utc_now)  # later than uploaded if it was READY between
     last_modified: Mapped[datetime] = mapped_column(default=utc_now)
+    prevent_anon: Mapped[bool] = mapped_column(default=False, server_default=false())  # no site script is run
+    prevent_auto_commit: Mapped[bool] = mapped_column(default=False, server_default=false())  # waits to be committed
+    source: Mapped[str] = mapped_column(default="", server_default="")  # SOURCE and VISIT, as an import gave them
+    visit: Mapped[str] = mapped_column(default="", server_default="")
+    log: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # former reasons, the oldest first
+
+    @validates("reason")
+    def _keep_in_log(self, _key: str, reason: str) -> str:
+        """Note each new reason with its moment; the last ones are enough."""
+        log = list(self.log or ())
+        if reason and (not log or log[-1]["entry"] != reason):
+            self.log = [*log[-(_MAX_LOG - 1) :], {"date": utc_now().isoformat(), "entry": reason}]
+        return reason
 
 
 class ReceivedObject(Base):
@@ -76,3 +91,4 @@ class ReceivedObject(Base):
     digest: Mapped[str] = mapped_column(default="")  # MD5 of the file in hex, as XNAT's catalogs have it
     received_at: Mapped[datetime] = mapped_column(default=utc_now)
     session_id: Mapped[str | None]  # experiment it was archived into
+    original_digest: Mapped[str] = mapped_column(default="", server_default="")  # MD5 before it was anonymised
