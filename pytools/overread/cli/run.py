@@ -94,6 +94,8 @@ def _run(image: Any, spec: Any) -> Exit:
         runner.kill(handle)
         runner.wait(handle, timeout_s=_POLL_S)
         raise
+    finally:
+        runner.remove(handle)
     return end
 
 

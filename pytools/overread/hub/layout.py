@@ -3,6 +3,7 @@
 ::
 
     HOME/hub.sqlite
+    HOME/hub-id              the hub's name among others on the same engine
     HOME/archive/<project>/arc001/<session label>/SCANS/<scan id>/<resource label>/...
     HOME/archive/<project>/arc001/<session label>/ASSESSORS/<assessor label>/<resource label>/...
     HOME/archive/<project>/arc001/<session label>/RESOURCES/<resource label>/...
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -82,6 +84,19 @@ class Layout:
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
+        if not self._identity.exists():
+            staged = self.tmp / "hub-id"
+            staged.write_text(uuid.uuid4().hex)
+            staged.replace(self._identity)
+
+    @property
+    def identity(self) -> str:
+        """Name of this hub among all others on the same engine; kept for good, 32 hexadecimal digits."""
+        return self._identity.read_text().strip()
+
+    @property
+    def _identity(self) -> Path:
+        return self.home / "hub-id"
 
     def session(self, project: str, label: str) -> Path:
         """Folder of an image session."""

@@ -126,7 +126,10 @@ class Life:
             container = db.get_one(Container, container_id)
             container.backend_id = handle
             states.advance(db, container, states.RUNNING)
-        end = self._wait(handle, container_id, latest)
+        try:
+            end = self._wait(handle, container_id, latest)
+        finally:
+            self._runner.remove(handle)
         with self._hub.database.write() as db:
             container = db.get_one(Container, container_id)
             container.exit_code = end.code
@@ -261,8 +264,8 @@ def run_folder(hub: Hub, container_id: int) -> Path:
 
 
 def run_name(hub: Hub, container_id: int) -> str:
-    """Return a run's name, unique among all hubs of this machine."""
-    return f"{hub.layout.home}#{container_id}"
+    """Return a run's name, unique among all hubs."""
+    return f"{hub.layout.identity}#{container_id}"
 
 
 def _end_word(end: Exit) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,8 @@ from overread.hub.runs import sandbox
 from overread.hub.runs.environments import Environments
 from overread.hub.runs.images import Image, ImageSource
 from overread.hub.runs.logs import STDERR, STDOUT, Capture, one_line, parse_progress
-from overread.hub.runs.processes import RUN_VARIABLE, end_group, end_marked
-from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped
+from overread.hub.runs.processes import HUB_VARIABLE, RUN_VARIABLE, end_group, end_marked
+from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped, check_digest
 
 _SHELL_SAYS_KILLED = 128 + signal.SIGKILL
 
@@ -35,6 +35,7 @@ class _Run:
     scratch: Path | None
     deadline: float
     killed: threading.Event = field(default_factory=threading.Event)
+    exit: Exit | None = None
 
 
 class ProcessRunner:
@@ -46,27 +47,39 @@ class ProcessRunner:
         Where images are looked up.
     environments
         Where their Python environments are kept.
+    owner
+        Id of the hub, put on all its processes.
     isolate
         False runs without bubblewrap even where there is one.
     """
 
     backend = "process"
+    outlives_hub = False
 
-    def __init__(self, images: ImageSource, environments: Environments, *, isolate: bool = True) -> None:
-        self._images, self._environments = images, environments
+    def __init__(
+        self, images: ImageSource, environments: Environments, *, owner: str = "local", isolate: bool = True
+    ) -> None:
+        self._images, self._environments, self._owner = images, environments, owner
         self._isolate = isolate
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
 
-    def prepare(self, image: str, *, report: Report, stopped: Stopped) -> None:
+    def ping(self) -> None:
+        """Return: this machine is always there."""
+
+    def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:
         """Build the image's environment unless it is there."""
-        found = self._find(image)
+        found = self._find(image, digest)
         self._environments.ensure(found.requirements, report=report, stopped=stopped)
         self._environments.package()
+        return found.digest
 
     def start(self, spec: RunSpec, *, listener: Listener) -> str:
         """Start the command. Call `wait` from the same thread: bubblewrap ends with the thread that started it."""
-        image = self._find(spec.image)
+        image = self._find(spec.image, spec.image_digest)
+        with self._lock:
+            if spec.run_id in self._runs:
+                return spec.run_id
         spec.log_folder.mkdir(parents=True, exist_ok=True)
         bwrap = sandbox.bubblewrap() if self._isolate else None
         scratch = Path(tempfile.mkdtemp(prefix="overread-run-")) if bwrap is None else None
@@ -83,9 +96,15 @@ class ProcessRunner:
             self._runs[spec.run_id] = run
         return spec.run_id
 
+    def reattach(self, spec: RunSpec, *, listener: Listener) -> str | None:  # noqa: ARG002 - as all runners have it
+        """Return None: processes end with the hub that started them."""
+        return None
+
     def wait(self, handle: str, *, timeout_s: float) -> Exit | None:
         """Wait for the end; enforce the wall-clock limit."""
         run = self._runs[handle]
+        if run.exit is not None:
+            return run.exit
         until = min(time.monotonic() + timeout_s, run.deadline)
         while True:
             try:
@@ -97,7 +116,8 @@ class ProcessRunner:
                     break
                 if time.monotonic() >= until:
                     return None
-        return self._finish(run, code)
+        run.exit = self._finish(run, code)
+        return run.exit
 
     def kill(self, handle: str) -> None:
         """Ask for the end of a run; the thread that waits for it ends its processes."""
@@ -106,15 +126,23 @@ class ProcessRunner:
         if run is not None:
             run.killed.set()
 
-    def end_leftovers(self, run_ids: list[str]) -> None:
-        """Kill all processes that still carry one of these names."""
-        for run_id in run_ids:
-            end_marked(run_id)
+    def remove(self, handle: str) -> None:
+        """Forget a run; end it first if it goes on."""
+        with self._lock:
+            run = self._runs.pop(handle, None)
+        if run is not None and run.exit is None:
+            run.killed.set()
+            run.exit = self._finish(run, None)
 
-    def _find(self, name: str) -> Image:
-        image = self._images.find(name)
+    def clean_up(self, keep: Collection[str]) -> None:
+        """Kill all processes of this hub that belong to none of the runs in `keep`."""
+        end_marked({HUB_VARIABLE: self._owner}, spare={f"{RUN_VARIABLE}={run_id}" for run_id in keep})
+
+    def _find(self, name: str, digest: str) -> Image:
+        image = self._images.find(name.partition("@")[0])
         if image is None:
             raise PermanentRunnerError(f"There is no image {name}: no image folder has a command.json that names it.")
+        check_digest(name, digest, (image.digest,))
         return image
 
     def _spawn(
@@ -123,7 +151,12 @@ class ProcessRunner:
         environment = self._environments.ensure(image.requirements, report=_silent, stopped=_never)
         room = sandbox.Room(
             shell_line=image.shell_line(spec.command_line, override_entrypoint=spec.override_entrypoint),
-            environment={**spec.environment, **_thread_limits(spec.limits), RUN_VARIABLE: spec.run_id},
+            environment={
+                **spec.environment,
+                **_thread_limits(spec.limits),
+                HUB_VARIABLE: self._owner,
+                RUN_VARIABLE: spec.run_id,
+            },
             mounts=spec.mounts,
             working_directory=spec.working_directory,
             virtual_environment=environment,
@@ -162,12 +195,10 @@ class ProcessRunner:
     def _finish(self, run: _Run, code: int | None) -> Exit:
         """End what is left of the run's processes, close its logs and say how it ended."""
         end_group(run.process)
-        end_marked(run.spec.run_id)
+        end_marked({RUN_VARIABLE: run.spec.run_id})
         run.out.finish()
         run.err.finish()
         _remove(run.scratch)
-        with self._lock:
-            self._runs.pop(run.spec.run_id, None)
         if code is not None:
             return Exit(End.EXITED, code, _reason(code, run.err.last_line))
         code = run.process.returncode

@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from overread.hub.runs.runner import Stopped
 
 RUN_VARIABLE = "OVERREAD_RUN_ID"
 """Marks every process of a run, also one that has left its process group."""
+
+HUB_VARIABLE = "OVERREAD_HUB_ID"
+"""Marks every process of all runs of a hub."""
 
 _GRACE_S = 2.0
 _POLL_S = 0.05
@@ -51,15 +55,29 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def end_marked(run_id: str) -> None:
-    """Kill every process of this user that carries `run_id` in `RUN_VARIABLE` (Linux; elsewhere nothing is done).
+def end_marked(marks: Mapping[str, str], *, spare: Collection[str] = ()) -> None:
+    """Kill every process of this user that was started with certain variables (Linux; elsewhere nothing is done).
 
+    Parameters
+    ----------
+    marks
+        Variables and their values.
+    spare
+        Let live what has one of these, each written ``NAME=value``.
+
+    Notes
+    -----
     Without bubblewrap a process can leave its group. It can't shed the environment that it was started with, short of
     starting anew with another one.
     """
-    mark = f"{RUN_VARIABLE}={run_id}".encode()
+    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
+    spared = {mark.encode() for mark in spare}
     for _ in range(20):  # a process may have a child while we look: look again until none is left
-        found = [process_id for process_id in _processes() if mark in _environment(process_id)]
+        found = [
+            process_id
+            for process_id in _processes()
+            if wanted <= (its := _environment(process_id)) and spared.isdisjoint(its)
+        ]
         if not found:
             return
         for process_id in found:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from overread.errors import RunnerError
 from overread.hub.errors import HubError
 from overread.hub.eventservice import deliveries
 from overread.hub.items import uris
 from overread.hub.models import Container, Workflow
 from overread.hub.runs import states
 from overread.hub.runs.documents import find_wrapper
-from overread.hub.runs.lifecycle import Life, run_folder, run_name
+from overread.hub.runs.lifecycle import Life, run_folder
 from overread.hub.runs.once import once_key
 from overread.hub.runs.runner import Runner
 
@@ -91,8 +92,10 @@ class RunQueue:
                 else:
                     states.note(container, states.REQUEUED, message="The hub ended during this run; it begins anew.")
                     states.advance(db, container, states.QUEUED)
-            names = [run_name(self._hub, container.id) for container in left]
-        self.runner.end_leftovers(names)
+        try:
+            self.runner.clean_up(())
+        except RunnerError as problem:
+            log.warning("What an earlier hub left on the engine stays for now: %s", problem)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -15,7 +15,7 @@ def assemble(hub: Hub) -> None:
     """Give the hub its images, and a queue that runs them."""
     hub.images = ImageCatalog(hub.config.images)
     environments = Environments(cache_folder(hub.config.environments or hub.layout.environments))
-    runner = ProcessRunner(hub.images, environments)
+    runner = ProcessRunner(hub.images, environments, owner=hub.layout.identity)
     hub.runs = RunQueue(hub, runner, workers=hub.config.workers)
     hub.warm_up = WarmUp(hub, runner)
     hub.services += [hub.warm_up, hub.runs]
