@@ -12,6 +12,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from overread.hub.areas import (
+    admin,
     assessors,
     auth,
     commands,
@@ -74,6 +75,7 @@ AREAS = (
     site,
     search,
     pages,
+    admin,
     missing,  # last: it answers only what no other area does
 )
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
