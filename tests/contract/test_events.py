@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
 from helpers.archive import add_project, add_scan, add_session, add_user
 from helpers.runs import install, launch_url, share_environments, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
+from overread.hub.core import Hub
+from overread.hub.items import announce as announcing
 from overread.hub.items.announce import announce
 from overread.hub.models import Experiment
 
@@ -262,6 +265,46 @@ def test_owners_subscribe_for_their_project_alone(running: RunningHub, client: h
     with running.client("member", "secret") as member:
         assert member.post(url, json=subscription(wrapper)).status_code == 403
         assert member.get("/xapi/projects/Q/events/subscriptions").status_code == 403
+
+
+def test_an_object_is_described_only_for_who_looks_at_it(
+    running: RunningHub, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described: list[str] = []
+    real = announcing.payload
+
+    def counted(db: Session, hub: Hub, item: Any) -> dict[str, Any]:
+        described.append(type(item).__name__)
+        return real(db, hub, item)
+
+    monkeypatch.setattr(announcing, "payload", counted)
+    wrapper = install(client, tmp_path / "images")
+    document = subscription(wrapper, status="MERGED") | {"attributes": {"mode": "nothing"}}
+    number = client.post("/xapi/events/subscription", json=document).text.rpartition(":")[2]
+    session_id = add_session(running.hub)  # its scans and its creation: nobody wants to hear of them
+    for change, seen in (({}, []), ({"attributes": {"mode": "#label#"}}, ["Experiment"])):
+        assert client.put(f"/xapi/events/subscription/{number}", json=change).status_code == 200
+        with running.hub.database.write() as db:
+            announce(db, running.hub, db.get_one(Experiment, session_id), "MERGED", user="admin")
+        assert described == seen
+    one, two = delivered(client)
+    assert [step["status"] for step in one["status"]][-1] == "ACTION_COMPLETE"
+    assert two["trigger"]["label"] == "S1"
+
+
+def test_deliveries_come_in_pages(running: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
+    subscribe(client, install(client, tmp_path / "images"), payload_filter="@.label != 'S3'")
+    for number in range(5):
+        add_session(running.hub, f"S{number}")
+    url = "/xapi/events/delivered"
+    assert client.get(f"{url}/count").json() == 4
+    assert client.get(f"{url}/count", params={"include-filter-mismatch": "true"}).json() == 5
+    page = client.post(url, json={"size": 3, "page": 2, "sort_dir": "asc"}).json()
+    assert [row["trigger"]["label"] for row in page] == ["S4"]
+    assert [row["trigger-label"] for row in client.get(f"{url}/summary").json()] == ["S4", "S2", "S1", "S0"]
+    assert client.get(f"{url}/1").json()["trigger"]["label"] == "S0"
+    assert client.get(f"{url}/4").status_code == 404  # its filter did not fit
+    assert client.post(url, json={"size": 10**30}).status_code == 200
 
 
 def test_what_there_is_to_subscribe_to(client: httpx.Client, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_form_with_answers_is_kept(hub: RunningHub, client: httpx.Client) -> N
     form_id = client.put("/xapi/customforms/save", json=submission()).text
     session = add_session(hub.hub)
     fields = f"/xapi/custom-fields/experiments/{session}/fields"
-    client.put(fields, json={f"answer:{form_id}:anna": {"data": {"quality": "good"}}})
+    assert client.put(fields, json={f"answer:{form_id}:admin": {"data": {"quality": "good"}}}).status_code == 200
     (listed,) = client.get("/xapi/customforms").json()
     assert listed["hasData"] is True
     rows = listed["appliesToList"]
@@ -139,3 +139,26 @@ def test_fields_of_others_are_not_to_be_had(hub: RunningHub, client: httpx.Clien
         assert stranger.put(url, json={"a": 2}).status_code in (403, 404)
     assert client.get(url).json() == {"a": 1}
     assert client.get("/xapi/custom-fields/experiments/NONE/fields").status_code == 404
+
+
+def test_an_answer_is_changed_by_its_own_reader_alone(hub: RunningHub, client: httpx.Client) -> None:
+    for login, role in (("anna", "member"), ("na", "member"), ("owner", "owner")):
+        add_user(hub.hub, login, role=role, project="P")
+    session = add_session(hub.hub)
+    url = f"/xapi/custom-fields/experiments/{session}/fields"
+    key = "answer:11111111-2222-3333-4444-555555555555:anna"
+    said = {key: {"data": {"quality": "good"}}}
+    with hub.client("anna", "secret") as anna:
+        assert anna.put(url, json=said).json() == said
+    others = [hub.client(login, "secret") for login in ("na", "owner")]
+    for other in (*others, client):
+        answer = other.put(url, json={"note": "mine", key: {"data": {"quality": "poor"}}})
+        assert answer.status_code == 403
+        assert "another reader" in answer.text
+        assert other.delete(f"{url}/{key}").status_code == 403
+    for other in others:
+        other.close()
+    assert client.get(url).json() == said  # nothing of a refused request is kept, not even the note
+    with hub.client("anna", "secret") as anna:
+        assert anna.put(url, json={key: {"data": {"quality": "fair"}}}).status_code == 200
+        assert anna.delete(f"{url}/{key}").json() == {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -22,7 +23,7 @@ IMAGE_ASSESSOR = _PACKAGE + "ImageAssessorEvent"
 RESOURCE = _PACKAGE + "ResourceEvent"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Event:
     """Something happened to an object.
 
@@ -36,8 +37,9 @@ class Event:
         The object; `uri` such as ``/archive/experiments/XNAT_E00001``.
     user
         Login of who caused it.
-    payload
-        The object as the Event Service serialises it for filters.
+    describe
+        Returns the object as the Event Service serialises it for filters. It costs some queries, and most events are
+        of interest to nobody: it is asked when the first listener looks at `payload`, within the same transaction.
     """
 
     type: str
@@ -47,7 +49,12 @@ class Event:
     uri: str
     label: str
     user: str
-    payload: dict[str, Any] = field(default_factory=dict)
+    describe: Callable[[], dict[str, Any]] = field(default=dict, repr=False)
+
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """The object as the Event Service serialises it."""
+        return self.describe()
 
 
 Listener = Callable[[Session, Event], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from overread.hub.events import Event
@@ -15,6 +15,9 @@ TRIGGERED, SERIALIZED = "SUBSCRIPTION_TRIGGERED", "OBJECT_SERIALIZED"
 FILTERED, MISMATCH = "OBJECT_FILTERED", "OBJECT_FILTER_MISMATCH_HALT"
 RESOLVING, CALLED, STEP = "RESOLVING_ATTRIBUTES", "ACTION_CALLED", "ACTION_STEP"
 DONE, FAILED = "ACTION_COMPLETE", "ACTION_FAILED"
+UNREADABLE, SERIALIZATION_FAULT = "OBJECT_FILTERING_FAULT", "OBJECT_SERIALIZATION_FAULT"
+
+_FAULTS = (FAILED, UNREADABLE, SERIALIZATION_FAULT)
 
 
 def begin(db: Session, subscription: Subscription, event: Event, *, user: str) -> Delivery:
@@ -47,7 +50,8 @@ def add(delivery: Delivery, status: str, message: str) -> None:
     """Add a step."""
     step: dict[str, Any] = {"status": status, "timestamp": int(time.time() * 1000), "message": message}
     delivery.statuses = [*delivery.statuses, step]
-    delivery.error = delivery.error or status == FAILED
+    delivery.last_status = status
+    delivery.error = delivery.error or status in _FAULTS
 
 
 def origin_of(delivery: Delivery) -> str:
@@ -64,15 +68,13 @@ def note(db: Session, origin: str, message: str) -> None:
             add(delivery, DONE, message)
 
 
-def listed(
-    db: Session, *, projects: set[str] | None = None, subscription_id: int | None = None, mismatches: bool = False
-) -> list[Delivery]:
-    """Return deliveries, the newest first.
+def found(
+    *, projects: set[str] | None = None, subscription_id: int | None = None, mismatches: bool = False
+) -> Select[tuple[Delivery]]:
+    """Return the query of deliveries.
 
     Parameters
     ----------
-    db
-        Transaction.
     projects
         Of these projects only; None for all.
     subscription_id
@@ -80,9 +82,9 @@ def listed(
     mismatches
         Also those whose filter did not fit.
     """
-    rows = select(Delivery).order_by(Delivery.id.desc())
+    rows = select(Delivery)
     if projects is not None:
         rows = rows.where(Delivery.project.in_(projects))
     if subscription_id is not None:
         rows = rows.where(Delivery.subscription_id == subscription_id)
-    return [row for row in db.scalars(rows) if mismatches or row.statuses[-1]["status"] != MISMATCH]
+    return rows if mismatches else rows.where(Delivery.last_status != MISMATCH)

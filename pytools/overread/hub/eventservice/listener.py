@@ -48,16 +48,9 @@ def _deliver(db: Session, hub: Hub, subscription: Subscription, event: Event) ->
     by_event = bool(subscription.document.get("act-as-event-user"))
     user = event.user if by_event else subscription.owner
     delivery = deliveries.begin(db, subscription, event, user=user)
-    deliveries.add(delivery, deliveries.SERIALIZED, "")
     condition = subscription.document["event-filter"].get("payload-filter")
-    try:
-        if condition and not Filter(condition).matches(event.payload):
-            deliveries.add(delivery, deliveries.MISMATCH, "The payload filter does not fit.")
-            return
-    except FilterError as problem:
-        deliveries.add(delivery, "OBJECT_FILTERING_FAULT", str(problem))
+    if condition and not _fits(str(condition), event, delivery):
         return
-    deliveries.add(delivery, deliveries.FILTERED, "")
     try:
         with db.begin_nested():
             done = _act(db, hub, subscription, event, delivery)
@@ -70,6 +63,26 @@ def _deliver(db: Session, hub: Hub, subscription: Subscription, event: Event) ->
         deliveries.add(delivery, deliveries.DONE, done)
 
 
+def _fits(condition: str, event: Event, delivery: Delivery) -> bool:
+    """Whether a payload filter wants the event; what came of it is noted."""
+    try:
+        seen = event.payload
+    except HubError as problem:
+        deliveries.add(delivery, deliveries.SERIALIZATION_FAULT, problem.reason)
+        return False
+    deliveries.add(delivery, deliveries.SERIALIZED, "")
+    try:
+        fits = Filter(condition).matches(seen)
+    except FilterError as problem:
+        deliveries.add(delivery, deliveries.UNREADABLE, str(problem))
+        return False
+    if fits:
+        deliveries.add(delivery, deliveries.FILTERED, "")
+    else:
+        deliveries.add(delivery, deliveries.MISMATCH, "The payload filter does not fit.")
+    return fits
+
+
 def _act(db: Session, hub: Hub, subscription: Subscription, event: Event, delivery: Delivery) -> str:
     """Do what is subscribed; return what was done."""
     wrapper_id = wrapper_of(subscription.document["action-key"])
@@ -78,8 +91,10 @@ def _act(db: Session, hub: Hub, subscription: Subscription, event: Event, delive
         return "Logged"
     deliveries.add(delivery, deliveries.RESOLVING, "")
     wrapper = find_wrapper(db, wrapper_id, project=event.project)
-    values = {f"#{name}#": str(event.payload.get(name) or "") for name in PROPERTIES}
-    inputs = {name: fill(text, values) for name, text in (subscription.document.get("attributes") or {}).items()}
+    inputs = dict(subscription.document.get("attributes") or {})
+    if any("#" in text for text in inputs.values()):
+        values = {f"#{name}#": str(event.payload.get(name) or "") for name in PROPERTIES}
+        inputs = {name: fill(text, values) for name, text in inputs.items()}
     if wrapper.root is not None:
         inputs[wrapper.root["name"]] = event.uri
     deliveries.add(delivery, deliveries.CALLED, f"Wrapper {wrapper.name}")

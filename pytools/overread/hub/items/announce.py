@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from overread.hub import events
 from overread.hub.events import Event
-from overread.hub.items.serialise import payload
+from overread.hub.items.folders import Owner, owner_item
+from overread.hub.items.serialise import payload, project_of, uri_of
 from overread.hub.models import Experiment, Project, Resource, Scan, Subject
 
 if TYPE_CHECKING:
@@ -40,20 +41,44 @@ def announce(
     event_type = _event_type(hub, item)
     if event_type is None:
         return
-    seen = payload(db, hub, item)
+    uri, project = _place(db, item)
     hub.events.publish(
         db,
         Event(
             type=event_type,
             status=status,
-            project=seen["project-id"],
-            xsi_type=seen["xsiType"],
-            uri=seen["uri"],
-            label=seen["label"],
+            project=project,
+            xsi_type=_xsi_type(item),
+            uri=uri,
+            label=_label(item),
             user=user,
-            payload=seen,
+            describe=lambda: payload(db, hub, item),
         ),
     )
+
+
+def _place(db: Session, item: Project | Subject | Experiment | Scan | Resource) -> tuple[str, str]:
+    """Return the archive URI of an item and its project."""
+    if isinstance(item, Resource):
+        owner = owner_item(db, Owner(item.owner_kind, item.owner_id))
+        return f"{uri_of(owner)}/resources/{item.label}", project_of(db, owner)
+    return uri_of(item), project_of(db, item)
+
+
+def _xsi_type(item: Project | Subject | Experiment | Scan | Resource) -> str:
+    if isinstance(item, Experiment | Scan):
+        return item.xsi_type
+    return {Project: "xnat:projectData", Subject: "xnat:subjectData", Resource: "xnat:resourceCatalog"}[type(item)]
+
+
+def _label(item: Project | Subject | Experiment | Scan | Resource) -> str:
+    match item:
+        case Project():
+            return item.name or item.id
+        case Scan():
+            return item.id
+        case _:
+            return item.label
 
 
 def _event_type(hub: Hub, item: Project | Subject | Experiment | Scan | Resource) -> str | None:

@@ -64,7 +64,7 @@ def read_one(call: Call) -> Response:
 def remove(call: Call) -> Response:
     """Forget one field; the answer is the rest."""
     owner = _owner(call, Right.EDIT)
-    if not store.remove(call.db, owner, call.params["name"]):
+    if not store.remove(call.db, owner, call.params["name"], user=call.caller.login):
         raise not_found(f"field {call.params['name']}")
     return JSONResponse(store.read(call.db, owner))
 

@@ -8,8 +8,26 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from overread.hub.errors import forbidden
 from overread.hub.items.folders import Owner
 from overread.hub.models import CustomFields
+
+_ANSWER = "answer:"
+
+
+def check_reader(name: str, login: str) -> None:
+    """Refuse a change of a reader's answer (``answer:<form>:<login>``) by anybody else.
+
+    What a reader has said is evidence: whoever may edit the result, and whoever administers the site, may add an
+    answer of their own, but not speak for others.
+
+    Raises
+    ------
+    HubError
+        403: the key is another reader's.
+    """
+    if name.startswith(_ANSWER) and name.removeprefix(_ANSWER).partition(":")[2] != login:
+        raise forbidden(f"The field {name} is the answer of another reader; only that reader may change it.")
 
 
 def read(db: Session, owner: Owner, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -20,8 +38,15 @@ def read(db: Session, owner: Owner, names: Collection[str] | None = None) -> dic
 
 
 def write(db: Session, owner: Owner, values: Mapping[str, Any], *, user: str) -> None:
-    """Write fields: each key that is given replaces what stood there, all others stay."""
+    """Write fields: each key that is given replaces what stood there, all others stay.
+
+    Raises
+    ------
+    HubError
+        403: one of them is the answer of another reader than `user`.
+    """
     for name, value in values.items():
+        check_reader(name, user)
         row = _row(db, owner, name)
         if row is None:
             row = CustomFields(owner_kind=owner.kind, owner_id=owner.id, name=name)
@@ -30,8 +55,9 @@ def write(db: Session, owner: Owner, values: Mapping[str, Any], *, user: str) ->
     db.flush()
 
 
-def remove(db: Session, owner: Owner, name: str) -> bool:
-    """Forget a field; False if there was none, or null."""
+def remove(db: Session, owner: Owner, name: str, *, user: str) -> bool:
+    """Forget a field; False if there was none, or null. 403 as in `write`."""
+    check_reader(name, user)
     row = _row(db, owner, name)
     if row is None or row.value["value"] is None:
         return False

@@ -6,8 +6,10 @@ Each route exists for the site (administrators) and below a project (its owners)
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from sqlalchemy import Select, func, select
 from starlette.responses import JSONResponse, Response
 
 from overread.hub import answers
@@ -16,6 +18,9 @@ from overread.hub.errors import bad_request, not_found
 from overread.hub.eventservice import catalog, deliveries, subscriptions
 from overread.hub.http import Call, Route
 from overread.hub.models import Delivery, Subscription
+
+_LARGE = 10**9  # beyond any number of a page, and within what the database counts in
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def _project(call: Call) -> str | None:
@@ -125,46 +130,45 @@ def delivered(call: Call) -> Response:
     paging = call.json() or {}
     if not isinstance(paging, dict):
         raise bad_request("The body must be a JSON object.")
-    found = _deliveries(call)
-    if paging.get("sort_dir") == "asc":
-        found.reverse()
+    order = Delivery.id.asc() if paging.get("sort_dir") == "asc" else Delivery.id.desc()
     size, page = _positive(paging.get("size"), 50), _positive(paging.get("page"), 1)
-    return JSONResponse([_describe(call, row) for row in found[(page - 1) * size : page * size]])
+    rows = call.db.scalars(_deliveries(call).order_by(order).offset((page - 1) * size).limit(size))
+    return JSONResponse([_describe(call, row) for row in rows])
 
 
 def delivered_one(call: Call) -> Response:
     """Show one delivery."""
     number = call.params["number"]
-    for row in _deliveries(call):
-        if row.id == number:
-            return JSONResponse(_describe(call, row))
-    raise not_found(f"delivery {number}")
+    row = call.db.scalar(_deliveries(call).where(Delivery.id == number))
+    if row is None:
+        raise not_found(f"delivery {number}")
+    return JSONResponse(_describe(call, row))
 
 
 def delivered_count(call: Call) -> Response:
     """Count deliveries."""
-    return JSONResponse(len(_deliveries(call)))
+    return JSONResponse(call.db.scalar(select(func.count()).select_from(_deliveries(call).subquery())))
 
 
 def delivered_summary(call: Call) -> Response:
     """List deliveries in short."""
-    return JSONResponse([_summary(call, row) for row in _deliveries(call)])
+    rows = call.db.scalars(_deliveries(call).order_by(Delivery.id.desc()))
+    return JSONResponse([_summary(call, row) for row in rows])
 
 
 def _subscription(call: Call) -> Subscription:
     return subscriptions.get(call.db, call.params["number"], _project(call))
 
 
-def _deliveries(call: Call) -> list[Delivery]:
+def _deliveries(call: Call) -> Select[tuple[Delivery]]:
     project = _project(call) or call.query.get("project")
     visible = None if call.caller.is_admin else readable_projects(call.db, call.caller)
     if project is not None:
         visible = {project} if visible is None else visible & {project}
     number = call.query.get("subscription-id", "")
-    return deliveries.listed(
-        call.db,
+    return deliveries.found(
         projects=visible,
-        subscription_id=int(number) if number.isdecimal() else None,
+        subscription_id=int(number) if _NUMBER.fullmatch(number) else None,
         mismatches=call.flag("include-filter-mismatch"),
     )
 
@@ -206,7 +210,7 @@ def _summary(call: Call, row: Delivery) -> dict[str, Any]:
 
 
 def _positive(value: object, default: int) -> int:
-    return value if isinstance(value, int) and value > 0 else default
+    return value if isinstance(value, int) and 0 < value < _LARGE else default
 
 
 def _scoped(access: Access) -> list[Route]:
