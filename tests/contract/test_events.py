@@ -15,8 +15,8 @@ from helpers.runs import install, launch_url, share_environments, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
 from overread.hub.core import Hub
-from overread.hub.items import announce as announcing
 from overread.hub.items.announce import announce
+from overread.hub.items.serialise import payload
 from overread.hub.models import Experiment
 
 SESSION_EVENT = "org.nrg.xnat.eventservice.events.SessionEvent"
@@ -271,13 +271,12 @@ def test_an_object_is_described_only_for_who_looks_at_it(
     running: RunningHub, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described: list[str] = []
-    real = announcing.payload
 
     def counted(db: Session, hub: Hub, item: Any) -> dict[str, Any]:
         described.append(type(item).__name__)
-        return real(db, hub, item)
+        return payload(db, hub, item)
 
-    monkeypatch.setattr(announcing, "payload", counted)
+    monkeypatch.setattr("overread.hub.items.announce.payload", counted)
     wrapper = install(client, tmp_path / "images")
     document = subscription(wrapper, status="MERGED") | {"attributes": {"mode": "nothing"}}
     number = client.post("/xapi/events/subscription", json=document).text.rpartition(":")[2]

@@ -70,7 +70,7 @@ def note(db: Session, origin: str, message: str) -> None:
 
 def found(
     *, projects: set[str] | None = None, subscription_id: int | None = None, mismatches: bool = False
-) -> Select[tuple[Delivery]]:
+) -> Select[Delivery]:
     """Return the query of deliveries.
 
     Parameters

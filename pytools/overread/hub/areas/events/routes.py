@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select
 from starlette.responses import JSONResponse, Response
 
 from overread.hub import answers
-from overread.hub.access import Access, readable_projects
+from overread.hub.access import Access, Right, readable_projects
 from overread.hub.errors import bad_request, not_found
 from overread.hub.eventservice import catalog, deliveries, subscriptions
 from overread.hub.http import Call, Route
@@ -99,7 +99,10 @@ def properties(call: Call) -> Response:
 
 def actions(call: Call) -> Response:
     """List what can be subscribed to."""
-    return JSONResponse(catalog.actions(call.db, _project(call) or call.query.get("project")))
+    asked = call.query.get("project")
+    if asked:
+        call.require(asked, Right.READ)
+    return JSONResponse(catalog.actions(call.db, _project(call) or asked))
 
 
 def action(call: Call) -> Response:
@@ -160,7 +163,7 @@ def _subscription(call: Call) -> Subscription:
     return subscriptions.get(call.db, call.params["number"], _project(call))
 
 
-def _deliveries(call: Call) -> Select[tuple[Delivery]]:
+def _deliveries(call: Call) -> Select[Delivery]:
     project = _project(call) or call.query.get("project")
     visible = None if call.caller.is_admin else readable_projects(call.db, call.caller)
     if project is not None:
