@@ -1,8 +1,9 @@
 """What the hub stores, one file per subject."""
 
-from overread.hub.models.access import AliasToken, Membership, User
+from overread.hub.models.access import AliasToken, Membership, User, UserGroup
 from overread.hub.models.base import Base
 from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver
+from overread.hub.models.history import HistoryEvent
 from overread.hub.models.items import (
     Experiment,
     Instance,
@@ -26,6 +27,7 @@ from overread.hub.models.runs import (
     Workflow,
     WrapperConfig,
 )
+from overread.hub.models.searches import StoredSearch
 from overread.hub.models.settings import ConfigEntry, CustomFields, CustomForm, SiteSetting
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Delivery",
     "Enablement",
     "Experiment",
+    "HistoryEvent",
     "Instance",
     "Membership",
     "Orchestration",
@@ -54,9 +57,11 @@ __all__ = [
     "Sequence",
     "Share",
     "SiteSetting",
+    "StoredSearch",
     "Subject",
     "Subscription",
     "User",
+    "UserGroup",
     "Workflow",
     "WrapperConfig",
 ]
