@@ -26,6 +26,7 @@ from starlette.responses import RedirectResponse, Response
 from overread.hub import access, answers
 from overread.hub.access import Access, Caller, Right
 from overread.hub.errors import CHALLENGE, HubError, bad_request, forbidden, not_found
+from overread.hub.items.history import Cause, set_cause
 from overread.hub.models import Experiment, Project
 
 if TYPE_CHECKING:
@@ -225,11 +226,18 @@ def _handle(hub: Hub, route: Route, arrived: Arrived) -> Response:
     transaction = hub.database.write if writes else hub.database.read
     with transaction() as db:
         call = Call(hub, db, arrived)
+        if writes:
+            set_cause(db, _cause(call))
         if route.access is Access.ADMIN:
             call.require_admin()
         elif route.access in (Access.READ, Access.EDIT, Access.OWN):
             call.require(call.params["project"], Right[route.access.name])
         return route.handler(call)
+
+
+def _cause(call: Call) -> Cause:
+    said = [call.query.get(f"event_{name}", "") for name in ("action", "reason", "comment")]
+    return Cause(call.caller.login, "WEB_SERVICE", *said)
 
 
 def _check_login(hub: Hub, arrived: Arrived) -> None:

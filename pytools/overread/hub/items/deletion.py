@@ -45,12 +45,14 @@ def delete_experiment(db: Session, hub: Hub, experiment: Experiment, *, user: st
     announce(db, hub, experiment, "DELETED", user=user)
     folder = folder_of(db, hub, owner_of(experiment))
     scans = list(db.scalars(select(Scan.pk).where(Scan.session_id == experiment.id)))
-    assessors = list(db.scalars(select(Experiment.id).where(Experiment.session_id == experiment.id)))
+    assessors = list(db.scalars(select(Experiment).where(Experiment.session_id == experiment.id)))
     _forget(db, "scan", [str(pk) for pk in scans])
-    _forget(db, "experiment", [experiment.id, *assessors])
+    _forget(db, "experiment", [experiment.id, *(assessor.id for assessor in assessors)])
     db.execute(delete(Instance).where(Instance.session_id == experiment.id))
     db.execute(delete(Scan).where(Scan.session_id == experiment.id))
-    db.execute(delete(Experiment).where(Experiment.session_id == experiment.id))
+    for assessor in assessors:
+        db.delete(assessor)
+    db.flush()
     db.delete(experiment)
     db.flush()
     if remove_files:

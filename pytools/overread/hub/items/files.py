@@ -15,6 +15,7 @@ from overread.hub.database import after_commit, undo
 from overread.hub.errors import conflict
 from overread.hub.items.announce import announce
 from overread.hub.items.folders import Owner, file_path, folder_of, owner_item, owner_of, resource_folder
+from overread.hub.items.history import note_removed
 from overread.hub.layout import safe_name, safe_path, sync_file, sync_folder
 from overread.hub.models import Instance, Resource, ResourceFile
 from overread.hub.models.base import utc_now
@@ -155,6 +156,7 @@ def delete_file(db: Session, hub: Hub, file: ResourceFile) -> None:
 def delete_resource(db: Session, hub: Hub, resource: Resource) -> None:
     """Take a resource and its files away."""
     folder = resource_folder(db, hub, resource)
+    note_removed(db, resource)
     forget_resources(db, [resource.pk])
     remove_later(db, hub, folder)
 

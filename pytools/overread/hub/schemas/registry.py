@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import mimetypes
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -189,4 +190,5 @@ def _elements(types: Mapping[str, DataType], plugins: list[PluginJar]) -> dict[s
 
 
 def _words(kind: DataType) -> str:
-    return kind.proper_name.partition(":")[2]
+    """Return a datatype's name as people write it: CTSession is a CT Session."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", kind.proper_name.partition(":")[2])
