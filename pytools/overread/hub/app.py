@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from overread.hub.areas import (
     admin,
+    anonymize,
     assessors,
     auth,
     commands,
@@ -51,6 +52,7 @@ AREAS = (
     auth,
     prearchive,
     dicomscp,
+    anonymize,
     importer,
     dicomweb,
     roi,

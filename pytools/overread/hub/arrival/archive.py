@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from overread.hub.arrival import prearchive
+from overread.hub.arrival import conflicts, prearchive
+from overread.hub.arrival.anonymising import AnonymisationError, anonymise
 from overread.hub.arrival.assignment import UNASSIGNED
+from overread.hub.arrival.conflicts import Notice
 from overread.hub.arrival.describe import session_fields, session_modality, session_type
 from overread.hub.arrival.filing import ArrivedSeries, Filing, series_of
-from overread.hub.errors import bad_request, conflict
+from overread.hub.database import undo
+from overread.hub.errors import HubError, bad_request, conflict
 from overread.hub.items.announce import announce
-from overread.hub.items.experiments import SESSION_BASE, NewExperiment, find_experiment, save_experiment
+from overread.hub.items.experiments import NewExperiment, find_experiment, save_experiment
 from overread.hub.items.subjects import ensure_subject
 from overread.hub.layout import clean_label
-from overread.hub.models import Experiment, PrearchiveSession, Subject
+from overread.hub.models import Experiment, PrearchiveSession, ReceivedObject
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
+
+Overwrite = Literal["none", "append", "delete"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,8 @@ class ArchiveRequest:
     user
         Login of who archives.
     overwrite
-        What to do with a session of that label: ``none`` refuses, ``append`` adds what it lacks.
+        What to do with a session of that label: ``none`` refuses, ``append`` adds what it lacks, ``delete`` also puts
+        objects in the place of those with the same UID.
     project, subject, label
         Where to; "" leaves it as it was assigned.
     same_study
@@ -44,12 +50,29 @@ class ArchiveRequest:
     """
 
     user: str
-    overwrite: Literal["none", "append"] = "none"
+    overwrite: Overwrite = "none"
     project: str = ""
     subject: str = ""
     label: str = ""
     same_study: bool = False
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a session is to go."""
+
+    project: str
+    subject: str
+    label: str
+
+    @classmethod
+    def of(cls, session: PrearchiveSession, request: ArchiveRequest) -> _Place:
+        return cls(
+            request.project or session.project,
+            clean_label(request.subject) or session.subject,
+            clean_label(request.label) or session.name,
+        )
 
 
 def archive_session(db: Session, hub: Hub, session: PrearchiveSession, request: ArchiveRequest) -> Experiment:
@@ -64,34 +87,85 @@ def archive_session(db: Session, hub: Hub, session: PrearchiveSession, request: 
     Raises
     ------
     HubError
-        409: something else stands in its place; 400: it does not say where it belongs.
+        409: something else stands in its place, the session is a CONFLICT afterwards; 500: a script could not
+        anonymise it, it is an ERROR afterwards; 403: something else is done with it; 400: it does not say where it
+        belongs. Either way it stays where it is.
     """
-    project = request.project or session.project
-    if project == UNASSIGNED:
+    if prearchive.is_locked(session):
+        raise HubError(403, "Operation already in progress on this prearchive entry.")
+    try:
+        return _archive(db, hub, session, request)
+    except AnonymisationError as problem:
+        _mark_later(db, hub, session, prearchive.ERROR, str(problem))
+        raise HubError(500, f"The session was not archived. {problem}") from problem
+    except HubError as problem:
+        if problem.status == 409:  # noqa: PLR2004 - conflict
+            _mark_later(db, hub, session, prearchive.CONFLICT, problem.reason)
+        raise
+
+
+def _mark_later(db: Session, hub: Hub, session: PrearchiveSession, status: str, reason: str) -> None:
+    """Let a session say why it could not be archived, once what was tried is forgotten."""
+    pk = session.pk
+    undo(db, lambda: prearchive.mark(hub, pk, status, reason))
+
+
+def validate(db: Session, hub: Hub, session: PrearchiveSession, request: ArchiveRequest) -> list[Notice]:
+    """Return what stands against archiving a session, without doing anything."""
+    place = _Place.of(session, request)
+    lines = prearchive.objects_of(db, session)
+    target = _target(db, place, request, session.study_instance_uid)
+    found = list(conflicts.place(db, project=place.project, subject=place.subject, is_new=target is None))
+    if target is not None:
+        study = session.study_instance_uid
+        found += conflicts.existing_session(db, hub, target, project=place.project, study=study, subject=place.subject)
+        numbers = {line.series_instance_uid: str(line.header.get("SeriesNumber") or "") for line in lines}
+        found += conflicts.scans(db, target, numbers)
+    if not lines:
+        found.append(Notice(13, "FAIL", "The session has no objects: there is nothing to archive."))
+    return sorted(found, key=lambda notice: notice.code)
+
+
+def _archive(db: Session, hub: Hub, session: PrearchiveSession, request: ArchiveRequest) -> Experiment:
+    place = _Place.of(session, request)
+    if place.project == UNASSIGNED:
         raise bad_request("The session belongs to no project: move it into one first, or name one.")
-    series = series_of(hub, prearchive.objects_of(db, session))
-    if not series:
+    lines = prearchive.objects_of(db, session)
+    if not lines:
         raise conflict("The session has no objects: there is nothing to archive.")
-    label = clean_label(request.label) or session.name
-    subject = clean_label(request.subject) or session.subject
-    target = find_experiment(db, project, label)
-    if target is None and request.same_study:
-        target = session_of_study(db, project, session.study_instance_uid)
-    if target is None:
-        status = "CREATED"
-        target = _make_session(db, hub, NewExperiment("", project, label), subject, series=series, user=request.user)
-    else:
-        status = "MERGED"
-        if request.overwrite == "none":
-            raise conflict("Session already exists, retry with overwrite enabled")
-        _check_mergeable(db, hub, target, session, subject=subject)
-    filing = Filing(db, hub, target, user=request.user)
-    added = sum(filing.file(one) for one in series)
+    labels = {"project": place.project, "subject": place.subject, "session": place.label}
+    anonymise(db, hub, session, lines, labels=labels)
+    target, status = _place_for(db, hub, place, request, lines)
+    filing = Filing(db, hub, target, user=request.user, replaces=request.overwrite == "delete")
+    added = sum(filing.file(one) for one in series_of(hub, lines))
     session.status, session.session_id, session.reason = prearchive.ARCHIVED, target.id, request.reason
     prearchive.remove_folder_later(db, hub, session)
     db.flush()
     if added or status == "CREATED":
         announce(db, hub, target, status, user=request.user)
+    return target
+
+
+def _place_for(
+    db: Session, hub: Hub, place: _Place, request: ArchiveRequest, lines: Sequence[ReceivedObject]
+) -> tuple[Experiment, Literal["CREATED", "MERGED"]]:
+    """Return the session that takes the objects, a new one if need be."""
+    study = lines[0].study_instance_uid
+    target = _target(db, place, request, study)
+    if target is None:
+        return _make_session(db, hub, place, series_of(hub, lines), user=request.user), "CREATED"
+    for notice in conflicts.existing_session(
+        db, hub, target, project=place.project, study=study, subject=place.subject
+    ):
+        if notice.type == "FAIL" or request.overwrite == "none":
+            raise conflict(notice.message)
+    return target, "MERGED"
+
+
+def _target(db: Session, place: _Place, request: ArchiveRequest, study: str) -> Experiment | None:
+    target = find_experiment(db, place.project, place.label)
+    if target is None and request.same_study:
+        target = session_of_study(db, place.project, study)
     return target
 
 
@@ -104,22 +178,10 @@ def session_of_study(db: Session, project: str, study_instance_uid: str) -> Expe
     return found[0] if len(found) == 1 else None
 
 
-def _check_mergeable(db: Session, hub: Hub, target: Experiment, session: PrearchiveSession, *, subject: str) -> None:
-    if not hub.schemas.is_a(target.xsi_type, SESSION_BASE):
-        raise conflict(f"Label {target.label} is in use for {target.id}, which is no image session: take another.")
-    if target.uid and target.uid != session.study_instance_uid:
-        raise conflict(f"Session {target.label} is of another study, {target.uid}: take another label.")
-    owner = db.get(Subject, target.subject_id)
-    if subject and owner is not None and subject not in {owner.label, owner.id}:
-        raise conflict(f"Session {target.label} belongs to another subject: correct the subject first.")
-
-
-def _make_session(
-    db: Session, hub: Hub, place: NewExperiment, subject_label: str, *, series: Sequence[ArrivedSeries], user: str
-) -> Experiment:
-    if not subject_label:
+def _make_session(db: Session, hub: Hub, place: _Place, series: Sequence[ArrivedSeries], *, user: str) -> Experiment:
+    if not place.subject:
         raise bad_request("The objects do not say whose they are (no subject): archive the session with a subject.")
-    subject = ensure_subject(db, hub, project=place.project, label=subject_label, user=user)
+    subject = ensure_subject(db, hub, project=place.project, label=place.subject, user=user)
     modalities = [one.modality for one in series if one.is_image] or [one.modality for one in series]
     xsi_type = session_type(hub.schemas, modalities)
     fields = session_fields(hub.schemas, xsi_type, series[0].dataset, modality=session_modality(modalities))

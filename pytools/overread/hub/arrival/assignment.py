@@ -37,6 +37,12 @@ class Hints:
         Whether to archive without being asked; None leaves it to the project.
     projects
         The projects that the sender may write to: no other takes an object. None: all.
+    prevent_anon
+        Whether the site's script is not to be run.
+    prevent_auto_commit
+        Whether the session waits until somebody commits it, however long nothing arrives.
+    source, visit
+        What the sender calls them; kept with the session.
     """
 
     project: str = ""
@@ -44,15 +50,20 @@ class Hints:
     session: str = ""
     auto_archive: bool | None = None
     projects: frozenset[str] | None = None
+    prevent_anon: bool = False
+    prevent_auto_commit: bool = False
+    source: str = ""
+    visit: str = ""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A receiver's routing expressions."""
+    """A receiver's routing expressions, and whether the site's anonymisation script holds for what it receives."""
 
     project: tuple[RoutingExpression, ...] = ()
     subject: tuple[RoutingExpression, ...] = ()
     session: tuple[RoutingExpression, ...] = ()
+    anonymises: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,12 +80,18 @@ class Assignment:
         Label.
     auto_archive
         Whether to archive without being asked; None leaves it to the project.
+    prevent_anon, prevent_auto_commit, source, visit
+        As in `Hints`.
     """
 
     project: str
     subject: str
     session: str
     auto_archive: bool | None = None
+    prevent_anon: bool = False
+    prevent_auto_commit: bool = False
+    source: str = ""
+    visit: str = ""
 
 
 def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: Hints | None = None) -> Assignment:
@@ -126,6 +143,10 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
         subject=next((label for value in subjects if (label := _label(value))), ""),
         session=next((label for value in sessions if (label := _label(value))), _DEFAULT_SESSION),
         auto_archive=auto,
+        prevent_anon=hints.prevent_anon or not rules.anonymises,
+        prevent_auto_commit=hints.prevent_auto_commit,
+        source=hints.source,
+        visit=hints.visit,
     )
 
 

@@ -22,7 +22,7 @@ from overread.hub.arrival.describe import scan_fields, scan_type
 from overread.hub.arrival.objects import file_stem, read_file_header, text
 from overread.hub.arrival.storage import make_folder
 from overread.hub.database import undo
-from overread.hub.items.files import ensure_resource, owner_of, resource_folder
+from overread.hub.items.files import delete_file, ensure_resource, owner_of, resource_folder
 from overread.hub.items.scans import save_scan
 from overread.hub.layout import clean_label, sync_file, sync_folder
 from overread.hub.models import Experiment, Instance, ReceivedObject, Resource, ResourceFile, Scan
@@ -86,10 +86,13 @@ class Filing:
         The session.
     user
         Login of who archives.
+    replaces
+        Whether an object takes the place of another one with its UID; else that one stays.
     """
 
-    def __init__(self, db: Session, hub: Hub, target: Experiment, *, user: str) -> None:
+    def __init__(self, db: Session, hub: Hub, target: Experiment, *, user: str, replaces: bool = False) -> None:
         self._db, self._hub, self._target, self._user = db, hub, target, user
+        self._replaces = replaces
         rows = db.execute(
             select(Instance.sop_instance_uid, ResourceFile.digest)
             .join(ResourceFile, ResourceFile.pk == Instance.file_pk)
@@ -105,6 +108,8 @@ class Filing:
         int
             How many objects the session did not have before.
         """
+        if self._replaces:
+            self._make_room(series)
         new = [item for item in series.objects if item.sop_instance_uid not in self._known]
         for item in series.objects:
             if item.sop_instance_uid in self._known:
@@ -112,6 +117,36 @@ class Filing:
         if new:
             self._place_all(series, new)
         return len(new)
+
+    def _make_room(self, series: ArrivedSeries) -> None:
+        """Take out of the session what objects of a series are to replace."""
+        digests = {item.sop_instance_uid: item.digest for item in series.objects}
+        uids = [uid for uid, digest in digests.items() if self._known.get(uid, digest) != digest]
+        for instance in self._db.scalars(
+            select(Instance).where(Instance.session_id == self._target.id, Instance.sop_instance_uid.in_(uids))
+        ).all():
+            uid, file = instance.sop_instance_uid, self._db.get_one(ResourceFile, instance.file_pk)
+            line = self._db.scalar(
+                select(ReceivedObject).where(
+                    ReceivedObject.session_id == self._target.id,
+                    ReceivedObject.sop_instance_uid == uid,
+                    ReceivedObject.state == "archived",
+                )
+            )
+            if line is not None:
+                line.state, line.reason, line.path = "deleted", "replaced by a later object with its UID", ""
+            self._count_frames(instance, line)
+            delete_file(self._db, self._hub, file)
+            del self._known[uid]
+
+    def _count_frames(self, gone: Instance, line: ReceivedObject | None) -> None:
+        """Take an object's frames off its scan's number."""
+        uid = gone.series_instance_uid
+        scan = self._db.scalar(select(Scan).where(Scan.session_id == self._target.id, Scan.uid == uid))
+        if scan is not None:
+            frames = (line is not None and _whole(line.header.get("NumberOfFrames"))) or 1
+            scan.fields = {**scan.fields, "frames": max(0, (_whole(scan.fields.get("frames")) or 0) - frames)}
+            self._db.flush()
 
     def _place_all(self, series: ArrivedSeries, objects: Sequence[ReceivedObject]) -> None:
         scan = self._scan(series, objects)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,12 +24,10 @@ RECEIVING, READY, CONFLICT, ERROR = "RECEIVING", "READY", "CONFLICT", "ERROR"
 ARCHIVED, DELETED = "ARCHIVED", "DELETED"
 GONE: Final = (ARCHIVED, DELETED)
 """States of rows that only the ledger still knows."""
-STATES: Final = frozenset(
-    {
-        "ARCHIVING", "BUILDING", CONFLICT, "DELETING", ERROR, "MOVING", READY, RECEIVING, "RECEIVING_INTERRUPT",
-        "SEPARATING",
-    }
-)  # fmt: skip
+_OPERATIONS: Final = ("ARCHIVING", "BUILDING", "DELETING", "MOVING", "SEPARATING")
+LOCKED: Final = frozenset(f"{prefix}{name}" for prefix in ("", "_", "QUEUED_") for name in _OPERATIONS)
+"""States in which something is done with a session that nothing else may disturb."""
+STATES: Final = LOCKED | {CONFLICT, ERROR, READY, RECEIVING, "RECEIVING_INTERRUPT"}
 MANUAL_CODE: Final = 0
 """A project's prearchive_code: nothing is archived without being asked (4 and 5 archive by themselves)."""
 
@@ -39,7 +37,7 @@ _OPEN: Final = (
         PrearchiveSession.study_instance_uid == bindparam("study"),
         PrearchiveSession.project == bindparam("project"),
         PrearchiveSession.name == bindparam("name"),
-        PrearchiveSession.status.not_in(GONE),
+        PrearchiveSession.status.not_in([*GONE, *sorted(LOCKED)]),
     )
     .order_by(PrearchiveSession.pk)
     .limit(1)
@@ -47,8 +45,10 @@ _OPEN: Final = (
 """The session that takes an object; made once, since it is asked for every object."""
 
 
-def open_session(db: Session, assignment: Assignment, study_instance_uid: str) -> PrearchiveSession:
-    """Return the session that takes an arriving object, a new one if need be; it is RECEIVING afterwards."""
+def open_session(
+    db: Session, assignment: Assignment, study_instance_uid: str, *, now: datetime | None = None
+) -> PrearchiveSession:
+    """Return the session that takes an object that came at `now`, a new one if need be; it is RECEIVING afterwards."""
     place = {"study": study_instance_uid, "project": assignment.project, "name": assignment.session}
     session = db.scalar(_OPEN, place)
     if session is None:
@@ -59,15 +59,32 @@ def open_session(db: Session, assignment: Assignment, study_instance_uid: str) -
             subject=assignment.subject,
             study_instance_uid=study_instance_uid,
             auto_archive=assignment.auto_archive,
+            prevent_anon=assignment.prevent_anon,
+            prevent_auto_commit=assignment.prevent_auto_commit,
+            source=assignment.source,
+            visit=assignment.visit,
             status=RECEIVING,
         )
         db.add(session)
         db.flush()
-    now = utc_now()
+    now = now or utc_now()
     if session.status != RECEIVING:
         session.receiving_since = now
-    session.status, session.reason, session.last_modified = RECEIVING, "", now
+    session.status, session.reason, session.last_modified = RECEIVING, "", max(session.last_modified or now, now)
     return session
+
+
+def is_locked(session: PrearchiveSession) -> bool:
+    """Whether something is being done with a session that nothing else may disturb."""
+    return session.status in LOCKED
+
+
+def mark(hub: Hub, prearchive_pk: int, status: str, reason: str) -> None:
+    """Set a session's status and why, in a transaction of its own: what was tried with it failed and is forgotten."""
+    with hub.database.write() as db:
+        session = db.get(PrearchiveSession, prearchive_pk)
+        if session is not None and session.status not in GONE:
+            session.status, session.reason = status, reason
 
 
 def free_timestamp(db: Session, project: str, wanted: str = "") -> str:

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from overread.hub import answers
 from overread.hub.access import Right
 from overread.hub.areas.config import store
+from overread.hub.arrival.anonymising import check_config
 from overread.hub.errors import bad_request, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import ConfigEntry
@@ -59,6 +60,7 @@ def put_config(call: Call) -> Response:
     """Store a configuration, 201 the first time; ``status=`` switches it on or off."""
     project = _project(call, Right.OWN)
     contents = call.text() if call.uploads else call.form.get("contents")
+    check_config(tool=call.params["tool"], path=call.params["path"], contents=contents)
     _entry, first = store.put_config(
         call.db,
         project=project,

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.access import Caller
+from overread.hub.arrival.anonymising import SITE_SCRIPT, check_script
 from overread.hub.errors import bad_request
 from overread.hub.items.ids import checked_id, site_id
 from overread.hub.models import SiteSetting
@@ -84,6 +85,8 @@ def set_preferences(db: Session, hub: Hub, values: dict[str, Any]) -> None:
             raise bad_request(f"There is no preference {name!r}.")
         if name in {"siteUrl", "requireLogin"}:
             raise bad_request(f"{name} is given when the hub starts.")
+        if name == SITE_SCRIPT:
+            check_script(str(value))
         text = checked_id(str(value)) if name == "siteId" else json.dumps(_of_kind(name, value, known[name]))
         db.merge(SiteSetting(name=name, value=text))
     db.flush()
