@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
+from helpers.postgres import database_of
 from overread.hub import bootstrap
 from overread.hub.app import assemble, create_app
 from overread.hub.config import HubConfig
@@ -48,10 +49,16 @@ class RunningHub:
         assert not self.thread.is_alive(), "the hub did not stop within 30 s"
 
 
-def start_hub(tmp_path: Path, **config: Any) -> RunningHub:
-    """Start a hub with its home at ``tmp_path/home``; `config` are fields of `HubConfig`."""
+def start_hub(tmp_path: Path, *, change: Callable[[Hub], object] | None = None, **config: Any) -> RunningHub:
+    """Start a hub with its home at ``tmp_path/home``; `config` are fields of `HubConfig`.
+
+    `change` is called with the assembled hub before it starts, such as `helpers.fake_runner.use_runner`.
+    """
     settings: dict[str, Any] = {"home": tmp_path / "home", "dicom_port": 0, "tick_s": 0.05} | config
+    settings.setdefault("database", database_of(settings["home"]))
     hub = assemble(Hub(HubConfig(**settings)))
+    if change is not None:
+        change(hub)
     password = bootstrap.prepare(hub)
     assert password is not None, "OVERREAD_ADMIN_PASSWORD must not be set while testing"
     server = uvicorn.Server(uvicorn.Config(create_app(hub), host="127.0.0.1", port=0, log_level="warning"))

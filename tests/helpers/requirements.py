@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from helpers import docker_engine
+from helpers import docker_engine, postgres
 from helpers.browser import find_chromium
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +39,7 @@ _SPECIAL: Mapping[str, Callable[[], str | None]] = {
     "chromium": _chromium_reason,
     "docker-engine": docker_engine.why_no_engine,
     "mricron-data": lambda: _file_reason(_MRICRON_TEMPLATES, "install Debian's mricron-data"),
+    "postgres": postgres.why_no_postgres,
     "ohif": lambda: _file_reason(REPOSITORY / "build/ohif/index.html", "run `make setup`"),
     "plugins": lambda: _file_reason(REPOSITORY / "build/plugins", "run `make setup`"),
 }
@@ -63,16 +64,24 @@ def needs_of(item: pytest.Item) -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--fast``."""
+    """Add ``--fast`` and ``--postgres``."""
     parser.addoption("--fast", action="store_true", help="leave out tests that are slow or need a browser or an engine")
+    parser.addoption("--postgres", action="store_true", help="let hubs keep their data in a PostgreSQL server")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count what is missing, and make hypothesis judge results only."""
+    """Begin to count what is missing, choose the database, and make hypothesis judge results only."""
     config.stash[_missing_key] = Counter()
+    if config.getoption("--postgres"):
+        postgres.use_for_all_hubs()
     # A busy machine is no failure; and in CI the same examples every time, so that a red run is somebody's change.
     hypothesis.settings.register_profile("overread", deadline=None, derandomize=is_ci())
     hypothesis.settings.load_profile("overread")
+
+
+def pytest_unconfigure() -> None:
+    """End the PostgreSQL server if one was started."""
+    postgres.stop_shared()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

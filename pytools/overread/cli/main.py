@@ -21,11 +21,13 @@ from overread.errors import OverreadError
 _HERE = Path(__file__).parent
 # Top-level package -> the extra that brings it.
 _EXTRAS = {
+    "alembic": "hub",
     "argon2": "hub",
     "defusedxml": "hub",
     "highdicom": "images",
     "jinja2": "plugins",
     "numpy": "images",
+    "psycopg": "postgres",
     "pydicom": "images",
     "pynetdicom": "hub",
     "requests": "client",

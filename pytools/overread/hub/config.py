@@ -13,11 +13,23 @@ class HubConfig:
     Parameters
     ----------
     home
-        Folder of everything the hub keeps: archive, prearchive, database, plugins, environments.
+        Folder of everything the hub keeps: archive, prearchive, database (unless `database`), plugins, environments.
+    database
+        URL of the database, such as ``postgresql+psycopg://overread@/overread``; "" is SQLite's file in the home.
     host, port
         Where HTTP is served. Loopback unless told otherwise.
     dicom_port
         Port of receivers that name none; 0 starts no receiver.
+    dicom_tls_port
+        Port by which the receivers of `dicom_port` can be reached over TLS; 0 opens none.
+    dicom_tls_certificate, dicom_tls_key
+        PEM files of the TLS port.
+    dicom_tls_client_ca
+        PEM file of the authorities one of which must have signed a sender's certificate; None asks for none.
+    dicom_processes
+        How many processes receive at most, one more as soon as all are busy.
+    disk_reserve_bytes
+        So much room must stay free for objects to be taken: a full disk would stop the database, too.
     images
         Folders that hold image folders (each with a ``Dockerfile`` and a ``command.json``).
     ohif
@@ -31,7 +43,14 @@ class HubConfig:
     run_timeout_s
         Wall-clock limit of one container run.
     workers
-        How many container runs go on at the same time.
+        How many container runs go on at the same time; with `gpus`, of those that want no GPU.
+    gpus
+        GPUs by the engine's names for them, such as ``0``; each takes one run at a time that wants a GPU. One that is
+        named twice takes two.
+    run_attempts
+        How often a run is begun, at most, when it fails for a reason that may pass.
+    retry_delay_s
+        How long it waits before the second attempt; three times as long before each further one.
     environments
         Folder of the Python environments of images, None for the home's own. ``OVERREAD_ENVIRONMENTS`` goes before.
     tick_s
@@ -41,9 +60,16 @@ class HubConfig:
     """
 
     home: Path
+    database: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
     dicom_port: int = 8104
+    dicom_tls_port: int = 0
+    dicom_tls_certificate: Path | None = None
+    dicom_tls_key: Path | None = None
+    dicom_tls_client_ca: Path | None = None
+    dicom_processes: int = 2
+    disk_reserve_bytes: int = 256 * 2**20
     images: tuple[Path, ...] = ()
     ohif: Path | None = None
     plugins: Path | None = None
@@ -52,6 +78,9 @@ class HubConfig:
     quiet_default_s: float = 300.0
     run_timeout_s: float = 3600.0
     workers: int = 1
+    gpus: tuple[str, ...] = ()
+    run_attempts: int = 5
+    retry_delay_s: float = 10.0
     environments: Path | None = None
     tick_s: float = 0.5
     session_timeout_s: float = 900.0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from overread.hub.config import HubConfig
-from overread.hub.database import Database
+from overread.hub.database import Database, url_of
 from overread.hub.events import EventBus
 from overread.hub.layout import Layout
 from overread.hub.schemas import SchemaRegistry
@@ -17,7 +17,9 @@ from overread.hub.sessions import Sessions
 
 if TYPE_CHECKING:
     from overread.hub.areas.dicomweb.metadata import MetadataCache
+    from overread.hub.arrival.commitments import Commitments
     from overread.hub.arrival.completion import ArrivalService
+    from overread.hub.arrival.intake import Intake
     from overread.hub.receiver.service import Receivers
     from overread.hub.runs.images import ImageCatalog
     from overread.hub.runs.queue import RunQueue
@@ -50,6 +52,8 @@ class Hub:
     """
 
     receivers: Receivers
+    intake: Intake
+    commitments: Commitments
     arrival: ArrivalService
     metadata: MetadataCache
     images: ImageCatalog
@@ -62,7 +66,7 @@ class Hub:
         self.layout.make()
         shutil.rmtree(self.layout.tmp, ignore_errors=True)
         self.layout.tmp.mkdir()
-        self.database = Database(f"sqlite:///{self.layout.database}")
+        self.database = Database(config.database or url_of(self.layout.database))
         self.sessions = Sessions(self)
         self.events = EventBus()
         self.schemas = SchemaRegistry(self.layout.plugins)

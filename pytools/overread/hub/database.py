@@ -1,60 +1,160 @@
-"""Engine and transactions.
+"""Engine and transactions, on SQLite or Postgres.
 
-A transaction says at its start whether it writes. SQLite lets one writer in at a time: a writer takes the lock at
-once (``BEGIN IMMEDIATE``), so that no transaction that began by reading fails later for a lock.
+A transaction says at its start whether it writes, and one writes at a time. On SQLite a writer takes the lock at once
+(``BEGIN IMMEDIATE``), so that no transaction that began by reading fails later for a lock. On Postgres it takes an
+advisory lock and then sees all that earlier writers kept: no transaction fails for another, and none has to be tried
+again. Readers wait for nobody and see one state of the database from their first statement to their last.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from overread.hub.models import Base, Sequence
+from overread.errors import OverreadError
+from overread.hub import migrations
+from overread.hub.models import Sequence
 
-_BUSY_TIMEOUT_MS = 60_000
+_LOCK_TIMEOUT_MS: Final = 60_000
+_WRITE_LOCK: Final = 0x6F766572  # Postgres' advisory lock of whoever writes: the number means nothing
+_POOL_SIZE, _POOL_OVERFLOW = 10, 40  # more than there are threads that answer
+_DRIVER: Final = "postgresql+psycopg"
 
 
 def open_engine(url: str) -> Engine:
-    """Open the database at `url` and make what is missing of its tables."""
+    """Return an engine for the database at `url`, without a look at what is in it.
+
+    Raises
+    ------
+    OverreadError
+        This is no URL of SQLite or of Postgres (``postgresql+psycopg://user@host/name``).
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in {"postgres", "postgresql"}:
+            parsed = parsed.set(drivername=_DRIVER)
+        engine = _postgres(parsed) if parsed.drivername == _DRIVER else _sqlite(parsed)
+    except (ArgumentError, NoSuchModuleError) as problem:
+        raise OverreadError(
+            "The database's URL is neither Postgres' nor SQLite's: write postgresql+psycopg://user@host/name."
+        ) from problem
+    except ModuleNotFoundError as problem:
+        raise OverreadError(
+            "Postgres needs psycopg, which is not installed; install it with: pip install 'overread[postgres]'"
+        ) from problem
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    from psycopg.adapt import Loader  # noqa: PLC0415 - it comes with an extra
+
+    class Number(Loader):
+        """Postgres gives sums as numeric: back to whole numbers, as they went in."""
+
+        def load(self, data: Any) -> int | float:
+            text = bytes(data).decode()
+            return int(text) if text.lstrip("-").isdigit() else float(text)
+
+    engine = create_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        pool_pre_ping=True,  # Postgres may have been started anew
+        json_serializer=_json_without_nul,
+        connect_args={"options": f"-c lock_timeout={_LOCK_TIMEOUT_MS}"},
+    )
+    event.listen(engine, "connect", lambda connection, _record: connection.adapters.register_loader("numeric", Number))
+    return engine
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        raise ArgumentError(url.drivername)
     engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    Base.metadata.create_all(engine)
+    event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_LOCK_TIMEOUT_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("overread_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    elif writes:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+
+
+def _json_without_nul(value: Any) -> str:
+    """Write JSON that Postgres takes: it has no NUL in text."""
+    text = json.dumps(value)
+    return json.dumps(_without_nul(value)) if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(one) for key, one in value.items()}
+    return value
 
 
 class Database:
-    """Hands out transactions on one engine."""
+    """Hands out transactions on one engine.
+
+    Parameters
+    ----------
+    url
+        Where the database is. An empty one gets its tables.
+
+    Raises
+    ------
+    OverreadError
+        It can't be reached, or its tables are of an older or a newer version of Overread.
+    """
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
-        # SQLite lets writers that wait sleep and try again, up to 0.1 s each time, and some wait for ever. Threads of
-        # one process rather queue here.
+        try:
+            migrations.ensure_current(self.engine)
+        except OperationalError as problem:
+            self.close()
+            raise OverreadError(f"The database can't be used: {_first_line(problem)}") from problem
+        except OverreadError:
+            self.close()
+            raise
+        plain = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(**plain) if self.is_postgres else self.engine
+        # Waiting for SQLite's lock means to sleep and try again, up to 0.1 s each time, and some wait for ever; waiting
+        # for Postgres' takes a connection. Threads of one process rather queue here.
         self._writing = threading.RLock()
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether this is Postgres, else it is SQLite."""
+        return self.engine.dialect.name == "postgresql"
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Begin a transaction that only reads. Nothing of it is kept."""
-        with Session(self.engine) as session:
+        with Session(self._reading) as session:
             yield session
 
     @contextmanager
@@ -77,6 +177,15 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def url_of(file: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def _first_line(problem: OperationalError) -> str:
+    return str(problem.orig).strip().partition("\n")[0]
 
 
 def after_commit(db: Session, action: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from overread.hub.models import Experiment, Scan, Subject
 from overread.hub.rest.names import META, SESSION_ONLY, parse_xpath, short_name_of, short_names
 from overread.hub.schemas import DataType, FieldType, SchemaRegistry
 from overread.hub.schemas.model import Kind
+from overread.hub.sql import json_number
 
 Expression = SQLColumnExpression[Any]
 _IDENTITY = {
@@ -116,7 +117,7 @@ class Source:
             return Column(key, getattr(model, column), field.kind, needs)
         value = model.fields[path]
         number = field.kind in {"integer", "long", "float", "boolean"}
-        return Column(key, value, field.kind, needs, compare=value.as_float() if number else value.as_string())
+        return Column(key, value, field.kind, needs, compare=json_number(value) if number else value.as_string())
 
     def _identity(self, model: Any, path: str) -> Expression | None:
         name = _IDENTITY.get(path)

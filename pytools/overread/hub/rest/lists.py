@@ -15,6 +15,7 @@ from overread.hub.http import Call
 from overread.hub.rest.columns import Column, Expression, Source
 from overread.hub.rest.names import parse_xpath
 from overread.hub.schemas.values import parse_date
+from overread.hub.sql import matches
 
 _NUMBERS = {"integer", "long", "float", "boolean"}
 _DEFAULT_LIMIT = 100
@@ -74,7 +75,7 @@ def _condition(column: Column, name: str, value: str) -> ColumnElement[bool]:
 def _texts(expression: Expression, values: list[str]) -> ColumnElement[bool]:
     exact = [value for value in values if not _is_pattern(value) and value != "NULL"]
     conditions: list[ColumnElement[bool]] = [
-        expression.like(_pattern(value), escape="\\") for value in values if _is_pattern(value)
+        matches(expression, _pattern(value)) for value in values if _is_pattern(value)
     ]
     if exact:
         conditions.append(expression.in_(exact))
@@ -188,7 +189,7 @@ def answer(
     paging = page(call)
     if paging is not None:
         limit, offset = paging
-        query = query.limit(-1 if limit is None else limit).offset(offset)
+        query = query.limit(limit).offset(offset)
     keys = [column.key for column in shown]
     rows = [dict(zip(keys, found, strict=True)) for found in call.db.execute(query)]
     for row in rows:

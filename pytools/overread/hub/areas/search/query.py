@@ -14,6 +14,7 @@ from overread.hub.areas.search.displays import display_path, result_key
 from overread.hub.errors import unprocessable
 from overread.hub.rest.columns import Column, Source
 from overread.hub.schemas.values import parse_date
+from overread.hub.sql import matches
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -103,7 +104,7 @@ def _compare(column: Column, comparison: str, text: str, field: str) -> ColumnEl
     if comparison == "IS NOT NULL":
         return and_(expression.is_not(None), expression != "")
     if comparison == "LIKE":
-        return expression.like(text)
+        return matches(expression, text.replace("\\", "\\\\"))
     if comparison == "IN":
         return expression.in_([_value(column, one.strip(), field) for one in text.split(",")])
     if comparison == "BETWEEN":
