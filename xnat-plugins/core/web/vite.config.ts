@@ -13,7 +13,7 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // the pages' Content-Security-Policy allows no data: scripts
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { open: page("open"), review: page("review") } },
+    rollupOptions: { input: { admin: page("admin"), open: page("open"), review: page("review") } },
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.ts"], restoreMocks: true },
 });

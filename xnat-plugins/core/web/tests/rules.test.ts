@@ -9,6 +9,7 @@ import { describe, expect, it } from "vitest";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const BUDGET_BYTES = 300_000;
+const ADMIN_BUDGET_BYTES = 60_000;
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /\.\w+$/.test(name));
@@ -32,9 +33,14 @@ describe("the built app", () => {
     try {
       await build({ root: ROOT, configFile: join(ROOT, "vite.config.ts"), logLevel: "silent", build: { outDir: out } });
       const files = filesBelow(out);
-      expect(files).toEqual(expect.arrayContaining(["open/index.html", "review/index.html", "viewer/app-config.js"]));
+      expect(files).toEqual(
+        expect.arrayContaining(["admin/index.html", "open/index.html", "review/index.html", "viewer/app-config.js"]),
+      );
       const compressed = files.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
       expect(compressed).toBeLessThan(BUDGET_BYTES);
+      const ofAdmin = files.filter((file) => /^(admin\/|assets\/)/.test(file) && !/review-|open-/.test(file));
+      const admin = ofAdmin.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
+      expect(admin).toBeLessThan(ADMIN_BUDGET_BYTES);
       expect(readFileSync(join(out, "review/index.html"), "utf8")).toMatch(/src="\/overread\/assets\//);
     } finally {
       rmSync(out, { recursive: true });

@@ -6,6 +6,8 @@ export class XnatError extends Error {
     readonly status: number,
     readonly path: string,
     message: string,
+    /** The server's own line; empty where it gave none. */
+    readonly said = "",
   ) {
     super(message);
     this.name = "XnatError";
@@ -21,6 +23,13 @@ export class LoginNeeded extends XnatError {
 }
 
 export type Params = Record<string, string>;
+/** What a change sends: parameters of the query, and a JSON document or a plain text as the body. */
+export interface Change {
+  readonly params?: Params;
+  readonly json?: unknown;
+  readonly text?: string;
+}
+
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
 const TEXTS: Record<number, string> = {
@@ -63,20 +72,26 @@ export class XnatClient {
 
   /** PUT a JSON document with the session's CSRF token. */
   async putJson(path: string, body: unknown): Promise<unknown> {
-    const send = async (): Promise<string> =>
-      this.#send("PUT", withQuery(path, { XNAT_CSRF: await this.csrf() }), JSON.stringify(body));
-    let text: string;
-    try {
-      text = await send();
-    } catch (error) {
-      if (!(error instanceof XnatError) || error.status !== 403) throw error;
-      this.#csrf = null; // a new login in another tab has a new token
-      text = await send();
-    }
+    const text = await this.change("PUT", path, { json: body });
     try {
       return JSON.parse(text) as unknown;
     } catch {
       return null;
+    }
+  }
+
+  /** Change something, with the session's CSRF token; the answer's text. */
+  async change(method: "PUT" | "POST" | "DELETE", path: string, what: Change = {}): Promise<string> {
+    const body = what.json === undefined ? what.text : JSON.stringify(what.json);
+    const kind = what.json === undefined ? "text/plain" : "application/json";
+    const send = async (): Promise<string> =>
+      this.#send(method, withQuery(path, { ...what.params, XNAT_CSRF: await this.csrf() }), body, kind);
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof XnatError) || error.status !== 403) throw error;
+      this.#csrf = null; // a new login in another tab has a new token
+      return send();
     }
   }
 
@@ -89,10 +104,10 @@ export class XnatClient {
     return this.#csrf;
   }
 
-  async #send(method: string, url: string, body?: string): Promise<string> {
+  async #send(method: string, url: string, body?: string, kind = "application/json"): Promise<string> {
     const path = url.split("?")[0] ?? url;
     const headers: Record<string, string> = { Accept: "application/json, text/plain;q=0.9" };
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (body !== undefined) headers["Content-Type"] = kind;
     let response: Response;
     try {
       response = await this.fetch(url, {
@@ -114,10 +129,28 @@ export class XnatClient {
         response.status,
         path,
         TEXTS[response.status] ?? `XNAT answered ${response.status} to ${path}.`,
+        saidIn(text),
       );
     }
     return text;
   }
+}
+
+/** The one line in which XNAT says what is wrong: a text, the heading of its status page, or a document's message. */
+function saidIn(body: string): string {
+  let line = /<h3>([^<]*)<\/h3>/i.exec(body)?.[1] ?? (/^\s*</.test(body) ? "" : body);
+  try {
+    const document = JSON.parse(line) as { message?: unknown };
+    if (typeof document.message === "string") line = document.message;
+  } catch {
+    // a plain text
+  }
+  const signs: Record<string, string> = { lt: "<", gt: ">", quot: '"', "#x27": "'", amp: "&" };
+  return line
+    .replace(/&(lt|gt|quot|#x27|amp);/g, (_, name: string) => signs[name] ?? "")
+    .replace(/\s+/g, " ")
+    .trim()
+    .slice(0, 600);
 }
 
 function withQuery(path: string, params: Params): string {
