@@ -12,7 +12,7 @@ from helpers.archive import add_user
 from helpers.site_data import counted, fill, uid
 from hub_fixture import RunningHub, start_hub
 from overread.hub.models import Container
-from overread.hub.runs.lifecycle import run_folder
+from overread.hub.runs.spec import run_folder
 
 PASSWORD = "secret"
 

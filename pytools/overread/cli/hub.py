@@ -50,6 +50,13 @@ def cli() -> None:
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Container runs at a time.")
 @click.option(
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="ID",
+    help="A GPU, by the engine's name for it; may be given several times. Runs that want a GPU wait for one of these.",
+)
+@click.option(
     "--run-timeout-s", type=click.FloatRange(min=1), default=3600.0, show_default=True, help="Longest container run."
 )
 @click.option("--site-url", default="", help="URL by which browsers reach the hub, if not by --host and --port.")
@@ -64,6 +71,7 @@ def serve(
     ohif: Path | None,
     plugins: Path | None,
     workers: int,
+    gpus: tuple[str, ...],
     run_timeout_s: float,
     site_url: str,
     verbose: bool,
@@ -88,6 +96,7 @@ def serve(
         ohif=ohif or next(iter(_existing(checkout, "build/ohif")), None),
         plugins=plugins or next(iter(_existing(checkout, "build/plugins")), None),
         workers=workers,
+        gpus=gpus,
         run_timeout_s=run_timeout_s,
         site_url=site_url.rstrip("/"),
     )

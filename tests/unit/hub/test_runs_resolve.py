@@ -182,7 +182,8 @@ def test_a_writable_mount_gets_a_copy(bench: Bench) -> None:
         (changed(external={"matcher": "@.label == '#mode# =='"}), None, "Required input"),
         (changed(external={"matcher": "@.label == #mode#"}), None, "matcher"),
         (changed(), {"session": "S2-uri"}, "has no files"),
-        (changed(external={"via-setup-command": "a/b:1"}), None, "setup commands are not run"),
+        (changed(external={"via-setup-command": "a/b:1"}), None, "no setup command a/b:1"),
+        (changed(working_directory="^$.mounts[*].path^"), None, "leads to 2 values"),
     ],
 )
 def test_what_can_not_be_resolved_is_told(
@@ -192,6 +193,40 @@ def test_what_can_not_be_resolved_is_told(
         values = {"session": bench.uri("S2")}
     with pytest.raises(PermanentRunnerError, match=message):
         bench.resolve(whole, values)
+
+
+def test_a_setup_command_fills_the_mount_in_place_of_the_object(bench: Bench) -> None:
+    setup = {"name": "sort", "type": "docker-setup", "image": "a/sort:1", "command-line": "sort #mode# /input /output"}
+    with bench.hub.database.write() as db:
+        save_command(db, setup)
+    whole = changed(external={"via-setup-command": "a/sort:1:sort"})
+    found = bench.resolve(whole, {"session": bench.uri("S1"), "mode": "fast"})
+    (one,) = found["setup-commands"]
+    source, target = one["mounts"]
+    assert Path(source["xnat-host-path"]) == bench.hub.layout.session("P", "S1")
+    assert (source["container-path"], source["writable"]) == ("/input", False)
+    assert (target["container-path"], target["writable"]) == ("/output", True)
+    assert target["xnat-host-path"] == found["mounts"][0]["xnat-host-path"]
+    assert list(Path(target["xnat-host-path"]).iterdir()) == []
+    assert found["mounts"][0]["writable"] is False
+    assert one["command-line"] == "sort --mode=fast /input /output"
+    assert one["env"] == found["env"]
+    assert one["parent-source-object-name"] == "in"
+
+
+def test_values_in_carets_are_found_in_the_command_and_its_wrapper(bench: Bench) -> None:
+    whole = changed(
+        command_line="run ^$.mounts[?(@.name=='in')].path^ #mode#",
+        working_directory="^wrapper:$.external-inputs[0].name^",
+    )
+    whole["inputs"][0]["default-value"] = "^$.mounts[?(@.name=='out')].path^"
+    whole["xnat"][0]["output-handlers"][1]["label"] = "^$.name^"
+    found = bench.resolve(whole)
+    assert found["command-line"] == "run /input --mode=/output"
+    assert found["working-directory"] == "session"
+    assert found["outputs"][1]["label"] == whole["name"].replace("tiny", f"c{bench.folder.name}")
+    with pytest.raises(PermanentRunnerError, match="illegal string"):  # what a path leads to is looked at as well
+        bench.resolve(whole | {"label": "a; b"}, {"session": bench.uri("S1"), "mode": "^$.label^"})
 
 
 @pytest.mark.parametrize("text", ["a;b", "a && b", "a || b", "`id`", "(?i)flair"])

@@ -101,7 +101,7 @@ def _act(db: Session, hub: Hub, subscription: Subscription, event: Event, delive
     container = queue_launch(
         db,
         hub,
-        wrapper_id=wrapper_id,
+        wrapper=wrapper,
         project=event.project,
         user=delivery.user,
         inputs=inputs,

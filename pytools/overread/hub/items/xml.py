@@ -43,6 +43,26 @@ def insert_xml(db: Session, hub: Hub, xml: bytes, *, user: str) -> Experiment:
     return save_document(db, hub, read_document(hub.schemas, xml), user=user)[0]
 
 
+def insert_scan_xml(db: Session, hub: Hub, session: Experiment, xml: bytes, *, user: str) -> tuple[Scan, str]:
+    """Save the scan that a document describes in `session`; one of the same ID is changed.
+
+    Returns
+    -------
+    Scan and str
+        The scan, and the ID of the session that the document itself names ("" if it names none).
+
+    Raises
+    ------
+    HubError
+        It is no document of a scan, or has no ID.
+    """
+    document = read_document(hub.schemas, xml)
+    if not document.fields.get("ID"):
+        raise unprocessable(f"The {document.xsi_type} must name its ID as an attribute.")
+    scan = _save_scan(db, hub, session, document, user=user, replace=False)
+    return scan, document.fields.get("image_session_ID", "")
+
+
 def save_document(
     db: Session,
     hub: Hub,
@@ -102,8 +122,8 @@ def _new_id(db: Session, project: str, label: str, wanted: str) -> str:
     return "" if existing is not None else wanted
 
 
-def _save_scan(db: Session, hub: Hub, session: Experiment, scan: Document, *, user: str, replace: bool) -> None:
-    save_scan(
+def _save_scan(db: Session, hub: Hub, session: Experiment, scan: Document, *, user: str, replace: bool) -> Scan:
+    return save_scan(
         db,
         hub,
         session,

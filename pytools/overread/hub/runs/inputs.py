@@ -22,6 +22,7 @@ from overread.hub.models import Experiment, Project, Resource, Scan, Subject
 from overread.hub.runs import relatives
 from overread.hub.runs.documents import Document, Wrapper
 from overread.hub.runs.jsonfilter import Filter, FilterError
+from overread.hub.runs.jsonpath import Carets
 from overread.hub.runs.template import boolean_value, fill, illegal_text
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class InputResolver:
         self._values, self._caller = values, caller
         self._known: dict[str, str] = {}  # replacement keys of what is resolved so far, for matchers
         self._external = set(map(_name, wrapper.external_inputs))
+        self._carets = Carets(wrapper.command, wrapper.document)
 
     def resolve(self) -> list[Node]:
         """Return the trees.
@@ -121,11 +123,12 @@ class InputResolver:
         text = self._values.get(given["name"], given.get("default-value"))
         if text is None or not str(text).strip():
             return Node("wrapper-external", given, ())
+        text = self._carets.resolve(str(text))
         if given["type"] in OBJECTS:
-            item = self._find(given, str(text))
+            item = self._find(given, text)
             value = self._object_value(given, item) if self._matches(given, self._see(item)) else None
         else:
-            value = self._checked(given, Value(str(text), str(text)))
+            value = self._checked(given, Value(text, text))
         return Node("wrapper-external", given, self._with_children(given, [value] if value else []))
 
     def _derived_node(self, given: Document, parent: Value) -> Node:
@@ -140,7 +143,7 @@ class InputResolver:
             text = given.get("default-value")
         if text is None:
             return Node("command", given, ())
-        text = str(text)
+        text = self._carets.resolve(str(text))
         if given["type"] == "boolean":
             text = boolean_value(given, text)
         return Node("command", given, (self._checked(given, Value(text, text)),))

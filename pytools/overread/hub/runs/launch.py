@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -13,9 +14,11 @@ from overread.hub.database import after_commit
 from overread.hub.errors import HubError, bad_request, forbidden
 from overread.hub.items import uris
 from overread.hub.models import Container, Experiment, Project, Resource, Scan, Share, Subject, User, Workflow
-from overread.hub.runs import relatives
-from overread.hub.runs.documents import Wrapper, find_wrapper, is_enabled
+from overread.hub.runs import orchestrations, relatives
+from overread.hub.runs.documents import Wrapper, is_enabled
 from overread.hub.runs.inputs import OBJECTS
+from overread.hub.runs.jsonpath import is_path
+from overread.hub.runs.priorities import priority_of, slot_of
 from overread.hub.runs.states import QUEUED, advance
 from overread.hub.runs.template import illegal_text
 
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
     from overread.hub.core import Hub
 
 Item = Project | Subject | Experiment | Scan | Resource
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place in an orchestration, from 0."""
+
+    orchestration: int
+    place: int
 
 
 def caller_of(db: Session, login: str) -> Caller:
@@ -37,13 +48,15 @@ def queue_launch(
     db: Session,
     hub: Hub,
     *,
-    wrapper_id: int,
+    wrapper: Wrapper,
     project: str,
     user: str,
     inputs: Mapping[str, str],
     origin: str,
     once_key: str | None = None,
     job_id: str = "",
+    step: Step | None = None,
+    rerun_of: int | None = None,
 ) -> Container | None:
     """Queue a run, within the transaction of `db`: it is kept or forgotten with whatever caused it.
 
@@ -51,20 +64,25 @@ def queue_launch(
     ----------
     db, hub
         Transaction and hub.
-    wrapper_id
-        What to run.
+    wrapper
+        What to run, with the defaults of `project`.
     project
         Where: the wrapper must be enabled there, and the user may edit there. "" for a launch on the site.
     user
         Login of the user in whose name it runs.
     inputs
-        Values by input name; that of the first external input names the object.
+        Values by input name; that of the first external input names the object. ``overread-priority`` says who goes
+        first (`overread.hub.runs.priorities`).
     origin
         What started it, such as ``user`` or ``subscription:3:delivery:17``.
     once_key
         See `overread.hub.runs.once`; None runs in any case.
     job_id
         Id of the bulk launch it belongs to.
+    step
+        Its place in an orchestration; None looks whether it begins one.
+    rerun_of
+        The failed run that it does again.
 
     Returns
     -------
@@ -76,13 +94,16 @@ def queue_launch(
     HubError
         It may not or can't be launched.
     """
-    wrapper = find_wrapper(db, wrapper_id, project=project)
     caller = caller_of(db, user)
     _check_enabled(db, wrapper, project)
     _check_values(inputs)
+    priority = priority_of(wrapper.command, inputs)
     root = _root_object(db, hub, wrapper, caller=caller, project=project, inputs=inputs)
     if once_key is not None and db.scalar(select(Container.id).where(Container.once_key == once_key)) is not None:
         return None
+    if step is None:
+        chain = orchestrations.beginning_with(db, project, wrapper.id)
+        step = Step(chain.id, 0) if chain is not None else None
     workflow = Workflow(
         object_id=_object_id(root, project),
         data_type=_data_type(root),
@@ -91,17 +112,22 @@ def queue_launch(
         user=user,
         justification="Container launch",
         job_id=job_id,
+        next_step_id=str(step.orchestration) if step is not None else "",
+        current_step_id=str(step.place) if step is not None else "",
     )
     db.add(workflow)
     db.flush()
     container = Container(
         command_id=wrapper.command_id,
-        wrapper_id=wrapper_id,
+        wrapper_id=wrapper.id,
         workflow_id=workflow.id,
         project=project,
         user=user,
         origin=origin,
         once_key=once_key,
+        rerun_of=rerun_of,
+        priority=priority,
+        slot=slot_of(wrapper.command),
         inputs=dict(inputs),
         resolved={"docker-image": wrapper.command["image"], "subtype": wrapper.command["type"]},
         outputs=[],
@@ -123,6 +149,8 @@ def _check_enabled(db: Session, wrapper: Wrapper, project: str) -> None:
 
 def _check_values(inputs: Mapping[str, str]) -> None:
     for name, value in inputs.items():
+        if is_path(value):
+            continue  # what it leads to is looked at when the launch is resolved
         found = illegal_text(value)
         if found is not None:
             raise bad_request(f'Input "{name}" has a value containing illegal string "{found}".')

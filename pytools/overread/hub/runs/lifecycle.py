@@ -1,32 +1,39 @@
-"""One run from its place in the queue to its end: resolved, started, wrapped up, stored.
+"""One run from its place in the queue to its end: resolved, set up, started, wrapped up, stored.
 
 Each step is kept in a transaction of its own, so that whoever looks sees the truth, and an end of the hub between two
-steps leaves nothing half done: what was not Complete is run again from the start.
+steps leaves nothing half done: what was not Complete is taken up where the runner still has it, else run again from the
+start.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from overread.errors import OverreadError, PermanentRunnerError, RunnerError
+from overread.errors import OverreadError, PermanentRunnerError, RunnerError, TemporaryRunnerError
 from overread.hub.errors import HubError
 from overread.hub.models import Container
+from overread.hub.models.base import utc_now
 from overread.hub.runs import states
 from overread.hub.runs.documents import find_wrapper
+from overread.hub.runs.ends import finish
+from overread.hub.runs.faults import is_temporary, told
 from overread.hub.runs.launch import caller_of
 from overread.hub.runs.outputs import not_applicable, store_outputs
 from overread.hub.runs.resolve import resolve_run
-from overread.hub.runs.runner import End, Exit, Limits, Listener, Mount, Progress, Runner, RunSpec
-from overread.hub.runs.wrapups import find_wrapup, new_wrapup, wrapup_mounts
+from overread.hub.runs.runner import End, Exit, Listener, Progress, Runner
+from overread.hub.runs.spec import run_folder, run_spec
+from overread.hub.runs.special import new_run, output_of
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -35,10 +42,16 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _PROGRESS_EVERY_S = 1.0
+LONGEST_DELAY_S = 900.0
+_GROWTH = 3
 
 
 class GivenUp(Exception):  # noqa: N818 - no error: someone asked for it
     """The run was ended from outside."""
+
+
+class LeftRunning(Exception):  # noqa: N818
+    """The hub ends, the run goes on without it."""
 
 
 class Life:
@@ -49,190 +62,307 @@ class Life:
     hub, runner
         The hub, and who runs.
     container_id
-        The run; its state is Created.
+        The run; its state is Created, or what an earlier hub left if it is to be taken up.
     killed
         Set when a user ends the run.
     stopping
         Set when the hub ends.
+    gpu
+        The GPU of the run's slot; None in a slot without one.
     """
 
     def __init__(
-        self, hub: Hub, runner: Runner, container_id: int, *, killed: threading.Event, stopping: threading.Event
+        self,
+        hub: Hub,
+        runner: Runner,
+        container_id: int,
+        *,
+        killed: threading.Event,
+        stopping: threading.Event,
+        gpu: str | None = None,
     ) -> None:
         self._hub, self._runner, self._id = hub, runner, container_id
-        self._killed, self._stopping = killed, stopping
+        self._killed, self._stopping, self._gpu = killed, stopping, gpu
         self._folder = run_folder(hub, container_id)
         self._stage = states.STAGING
+        self._handles: list[str] = []
 
-    def run(self) -> None:
-        """Do all of it. Whatever happens, the run is finished afterwards, or back in the queue if the hub ends."""
+    def run(self, *, take_up: bool = False) -> None:
+        """Do all of it. Whatever happens, the run is finished afterwards, or back in the queue.
+
+        Parameters
+        ----------
+        take_up
+            Whether it was begun by an earlier hub, and the runner may still have it.
+        """
+        left = False
         try:
-            self._do()
+            self._take_up() if take_up else self._do()
+        except LeftRunning:
+            left = True
         except GivenUp:
             self._give_up()
-        except RunnerError as problem:
-            self._fail(str(problem))
         except HubError as problem:
             self._fail(problem.reason)
-        except OverreadError as problem:
-            self._fail(str(problem))
+        except Exception as problem:
+            if is_temporary(problem):
+                self._try_later(told(problem))
+            elif isinstance(problem, OverreadError):
+                self._fail(str(problem))
+            else:
+                log.exception("Run %d failed inside the hub", self._id)
+                self._stage = states.FAILED
+                self._fail("The hub failed during this run; its log says why.")
+        finally:
+            for handle in self._handles if not left else ():
+                self._drop(handle)
 
     def _do(self) -> None:
+        self._forget_earlier()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        resolved, wrapups = self._resolve()
-        self._prepare(self._id, str(resolved["docker-image"]))
+        resolved = self._resolve()
+        self._stage = states.SETUP
+        for one in resolved["setup-commands"]:
+            self._special(one, f"Setup of {one['parent-source-object-name']} by {one['docker-image']}")
+        self._stage = states.STAGING
+        digest = self._prepare(self._id, resolved)
         self._stage = states.FAILED
-        end = self._execute(self._id, resolved, self._folder)
-        if not end.ok:
-            raise PermanentRunnerError(end.reason)
-        self._stage = states.WRAPUP
-        folders = self._wrap_up(resolved, wrapups)
-        self._stage = states.UPLOAD
-        self._store(end, folders)
-        shutil.rmtree(self._folder / "mounts", ignore_errors=True)
+        self._complete(self._start(self._id, resolved, self._folder, digest), resolved)
 
-    def _resolve(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    def _take_up(self) -> None:
+        """Go on with a run that an earlier hub started; if the runner has nothing of it, begin anew later."""
+        self._stage = states.FAILED
+        with self._hub.database.read() as db:
+            container = db.get_one(Container, self._id)
+            resolved, digest = container.resolved, container.image_digest
+        latest = _Latest()
+        spec = run_spec(self._hub, self._id, resolved, self._folder, image_digest=digest, gpu=self._gpu)
+        handle = self._runner.reattach(spec, listener=Listener(latest.tell))
+        if handle is None:
+            raise TemporaryRunnerError("The hub ended during this run, and nothing is left of it.")
+        self._handles.append(handle)
+        with self._change() as (_, container):
+            states.note(container, states.TAKEN_UP, message="Another hub takes the run up where it is.")
+        self._complete((handle, latest), resolved)
+
+    def _forget_earlier(self) -> None:
+        """End what an earlier attempt may have left on an engine: no run goes on twice."""
+        with self._hub.database.read() as db:
+            container = db.get_one(Container, self._id)
+            resolved, digest = container.resolved, container.image_digest
+        if self._runner.outlives_hub and "mounts" in resolved:
+            spec = run_spec(self._hub, self._id, resolved, self._folder, image_digest=digest, gpu=self._gpu)
+            handle = self._runner.reattach(spec, listener=Listener())
+            if handle is not None:
+                self._runner.remove(handle)
+
+    def _resolve(self) -> dict[str, Any]:
         with self._hub.database.read() as db:
             container = db.get_one(Container, self._id)
             wrapper = find_wrapper(db, container.wrapper_id, project=container.project)
             caller = caller_of(db, container.user)
             resolved = resolve_run(db, self._hub, wrapper, container.inputs, caller=caller, folder=self._folder)
-            wrapups = {
-                row["name"]: find_wrapup(db, row["via-wrapup-command"])
-                for row in resolved["outputs"]
-                if row["via-wrapup-command"]
-            }
         with self._change() as (_, container):
             container.resolved = resolved
             container.outputs = resolved["outputs"]
-        return resolved, wrapups
+            container.versions = {
+                "overread": importlib.metadata.version("overread"),
+                "command": f"{wrapper.command['name']}:{wrapper.command['version'] or ''}",
+                "wrapper": wrapper.name,
+                "backend": self._runner.backend,
+            }
+        return resolved
 
-    def _prepare(self, container_id: int, image: str) -> None:
+    def _prepare(self, container_id: int, resolved: dict[str, Any]) -> str:
+        """Make the image of a run ready; return its digest."""
+
         def report(line: str) -> None:
             with self._hub.database.write() as db:
                 states.note(db.get_one(Container, container_id), states.CREATED, message=line)
 
+        wanted = str(resolved.get("hash") or "")
         try:
-            self._runner.prepare(image, report=report, stopped=self._is_given_up)
+            return self._runner.prepare(
+                str(resolved["docker-image"]),
+                digest=wanted if wanted.startswith("sha256:") else "",
+                report=report,
+                stopped=self._is_given_up,
+            )
         finally:
             self._check_given_up()
 
-    def _execute(self, container_id: int, resolved: Mapping[str, Any], folder: Path) -> Exit:
-        """Run a command to its end and write its state down meanwhile."""
+    def _start(self, container_id: int, resolved: dict[str, Any], folder: Path, digest: str) -> tuple[str, _Latest]:
+        spec = run_spec(self._hub, container_id, resolved, folder, image_digest=digest, gpu=self._gpu)
         latest = _Latest()
-        handle = self._runner.start(self._spec(container_id, resolved, folder), listener=Listener(latest.tell))
+        handle = self._runner.start(spec, listener=Listener(latest.tell))
+        self._handles.append(handle)
         with self._hub.database.write() as db:
             container = db.get_one(Container, container_id)
-            container.backend_id = handle
+            container.backend_id, container.image_digest = handle, digest
             states.advance(db, container, states.RUNNING)
-        try:
-            end = self._wait(handle, container_id, latest)
-        finally:
-            self._runner.remove(handle)
-        with self._hub.database.write() as db:
-            container = db.get_one(Container, container_id)
-            container.exit_code = end.code
-            states.note(container, _end_word(end), message=end.reason, exit_code=end.code)
-        if end.end is End.KILLED:
-            raise GivenUp
-        return end
+        return handle, latest
 
-    def _wait(self, handle: str, container_id: int, latest: _Latest) -> Exit:
-        told: Progress | None = None
-        told_at = 0.0
+    def _complete(self, started: tuple[str, _Latest], resolved: dict[str, Any]) -> None:
+        """Wait for the end of the command, then wrap up and store."""
+        end = self._wait(*started, self._id, may_leave=self._runner.outlives_hub)
+        with self._change() as (db, container):
+            _note_end(container, end)
+            if end.ok and not resolved["wrapup-commands"]:
+                states.advance(db, container, states.FINALIZING, exit_code=end.code)
+        self._check_end(end)
+        folders = self._wrap_up(resolved, end)
+        self._stage = states.UPLOAD
+        self._store(end, folders)
+        shutil.rmtree(self._folder / "mounts", ignore_errors=True)
+
+    def _check_end(self, end: Exit) -> None:
+        if end.ok:
+            return
+        if end.end is End.KILLED:
+            self._check_given_up()
+        raise TemporaryRunnerError(end.reason) if end.temporary else PermanentRunnerError(end.reason)
+
+    def _wait(self, handle: str, latest: _Latest, container_id: int, *, may_leave: bool) -> Exit:
+        shown: Progress | None = None
+        shown_at = 0.0
         while True:
             end = self._runner.wait(handle, timeout_s=_POLL_S)
             if end is not None:
                 return end
+            if self._stopping.is_set() and not self._killed.is_set() and may_leave:
+                raise LeftRunning
             if self._is_given_up():
                 self._runner.kill(handle)
             now = latest.progress
-            if now is not None and now != told and time.monotonic() - told_at > _PROGRESS_EVERY_S:
-                told, told_at = now, time.monotonic()
+            if now is not None and now != shown and time.monotonic() - shown_at > _PROGRESS_EVERY_S:
+                shown, shown_at = now, time.monotonic()
                 with self._hub.database.write() as db:
                     db.get_one(Container, container_id).progress = {"fraction": now.fraction, "stage": now.stage}
 
-    def _wrap_up(self, resolved: Mapping[str, Any], wrapups: Mapping[str, dict[str, Any]]) -> dict[str, Path]:
+    def _wrap_up(self, resolved: dict[str, Any], end: Exit) -> dict[str, Path]:
         """Run the wrap-up commands; return the folder of each output."""
         hosts = {mount["name"]: Path(mount["xnat-host-path"]) for mount in resolved["mounts"]}
         folders = {row["name"]: hosts[row["mount"]] for row in resolved["outputs"]}
-        for name, command in wrapups.items():
+        self._stage = states.WRAPUP
+        for one in resolved["wrapup-commands"]:
+            name = one["parent-source-object-name"]
+            folders[name] = self._special(one, f"Wrap-up of {name} by {one['docker-image']}")
+        if resolved["wrapup-commands"]:
             with self._change() as (db, container):
-                states.advance(db, container, states.WRAPPING, message=f"Wrap-up of {name} by {command['image']}")
-                wrapup = new_wrapup(container, name, command)
-                db.add(wrapup)
-                db.flush()
-                states.advance(db, wrapup, states.CREATED)
-                folder = run_folder(self._hub, wrapup.id)
-                shutil.rmtree(folder, ignore_errors=True)
-                wrapup.resolved = wrapup.resolved | wrapup_mounts(folders[name], folder)
-                wrapup_id, what = wrapup.id, wrapup.resolved
-            self._finish_wrapup(wrapup_id, what, folder)
-            folders[name] = folder / "mounts" / "output"
+                states.advance(db, container, states.FINALIZING, exit_code=end.code)
         return folders
 
-    def _finish_wrapup(self, wrapup_id: int, resolved: Mapping[str, Any], folder: Path) -> None:
-        status, why = states.FAILED, "The hub ended during this run."
+    def _special(self, resolved: dict[str, Any], what: str) -> Path:
+        """Run a setup or wrap-up command to its end; return the folder that it has written."""
+        with self._change() as (db, container):
+            states.advance(db, container, states.WAITING, message=what)
+            run = new_run(container, resolved)
+            db.add(run)
+            db.flush()
+            run_id, folder = run.id, run_folder(self._hub, run.id)
+            if len(resolved["mounts"]) == 1:
+                run.resolved = resolved = resolved | {
+                    "mounts": [*resolved["mounts"], output_of(folder / "mounts" / "output")]
+                }
+            states.advance(db, run, states.CREATED)
+        shutil.rmtree(folder, ignore_errors=True)
+        written = Path(resolved["mounts"][1]["xnat-host-path"])
+        written.mkdir(parents=True, exist_ok=True)
+        status, why = states.FAILED, ""
         try:
-            self._prepare(wrapup_id, str(resolved["docker-image"]))
-            end = self._execute(wrapup_id, resolved, folder)
-            status, why = (states.COMPLETE, "") if end.ok else (states.FAILED, end.reason)
+            digest = self._prepare(run_id, resolved)
+            end = self._wait(*self._start(run_id, resolved, folder, digest), run_id, may_leave=False)
+            self._keep(lambda _, row: _note_end(row, end), run_id)
+            self._check_end(end)
+            status, why = states.COMPLETE, ""
         except GivenUp:
             status, why = states.KILLED, "The run that this one belongs to was ended."
             raise
         except RunnerError as problem:
             why = str(problem)
+            raise type(problem)(f"{what}: {why}") from problem
+        except Exception as problem:
+            why = told(problem)
+            raise
         finally:
-            with self._hub.database.write() as db:
-                states.advance(db, db.get_one(Container, wrapup_id), status, message=why)
-        if why:
-            raise PermanentRunnerError(f"Wrap-up {resolved['docker-image']}: {why}")
+            self._keep(lambda db, row: states.advance(db, row, status, message=why), run_id)
+        return written
 
-    def _store(self, end: Exit, folders: Mapping[str, Path]) -> None:
-        with self._change() as (db, container):
-            states.advance(db, container, states.FINALIZING, exit_code=end.code)
+    def _store(self, end: Exit, folders: dict[str, Path]) -> None:
         with self._change() as (db, container):  # one transaction: all outputs and the state, or none of it
+            if self._killed.is_set():
+                raise GivenUp
             container.outputs = store_outputs(db, self._hub, container, folders)
             reason = not_applicable(folders)
             if reason is not None:
                 container.reason = reason
-            states.advance(db, container, states.COMPLETE, message=reason or "", exit_code=end.code)
+            finish(db, self._hub, container, states.COMPLETE, message=reason or "", exit_code=end.code)
         for folder in {folder.parent for folder in folders.values()}:
             if folder.is_relative_to(self._hub.layout.runs):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _spec(self, container_id: int, resolved: Mapping[str, Any], folder: Path) -> RunSpec:
-        return RunSpec(
-            run_id=run_name(self._hub, container_id),
-            image=str(resolved["docker-image"]),
-            command_line=str(resolved["command-line"] or ""),
-            environment=resolved["env"],
-            mounts=tuple(
-                Mount(mount["name"], Path(mount["xnat-host-path"]), mount["container-path"], mount["writable"])
-                for mount in resolved["mounts"]
-            ),
-            log_folder=folder / "log",
-            limits=Limits(
-                timeout_s=self._hub.config.run_timeout_s,
-                memory_mb=int(resolved.get("limit-memory") or 0) or None,
-                cpus=float(resolved.get("limit-cpu") or 0) or None,
-            ),
-            working_directory=str(resolved.get("working-directory") or ""),
-            override_entrypoint=bool(resolved.get("override-entrypoint")),
-        )
-
     def _give_up(self) -> None:
-        with self._change() as (db, container):
+        def change(db: Session, container: Container) -> None:
             if self._killed.is_set():
-                states.advance(db, container, states.KILLED, message="The run was ended by a user.")
+                finish(db, self._hub, container, states.KILLED, message="The run was ended by a user.")
             else:
+                container.attempts -= 1  # it was no fault of the run
                 states.advance(db, container, states.QUEUED, message="The hub was stopped; the run begins anew.")
+
+        self._keep(change)
 
     def _fail(self, why: str) -> None:
         log.warning("Run %d: %s: %s", self._id, self._stage, why)
-        with self._change() as (db, container):
-            states.advance(db, container, self._stage, message=why, exit_code=container.exit_code)
+        self._keep(
+            lambda db, container: finish(
+                db, self._hub, container, self._stage, message=why, exit_code=container.exit_code
+            )
+        )
+
+    def _try_later(self, why: str) -> None:
+        """Put the run back into the queue for a while that grows with each attempt; fail it after the last one."""
+        most = self._hub.config.run_attempts
+
+        def change(db: Session, container: Container) -> None:
+            if self._killed.is_set():
+                finish(db, self._hub, container, states.KILLED, message="The run was ended by a user.")
+                return
+            count = f"attempt {container.attempts} of {most}"
+            if container.attempts >= most:
+                message = f"{why} ({count})"
+                finish(db, self._hub, container, self._stage, message=message, exit_code=container.exit_code)
+                return
+            delay_s = delay_of(container.attempts, first_s=self._hub.config.retry_delay_s)
+            container.not_before = utc_now() + timedelta(seconds=delay_s)
+            container.exit_code, container.started, container.progress = None, None, {}
+            states.note(container, states.RETRY, message=f"{count}: {why}")
+            states.advance(db, container, states.QUEUED, message=f"Tried again in {delay_s:g} s.")
+
+        log.warning("Run %d: %s; it may work later", self._id, why)
+        self._keep(change)
+
+    def _keep(self, change: Callable[[Session, Container], None], container_id: int | None = None) -> None:
+        """Write down what must not be lost: again and again while the disk is full or the database does not answer."""
+        wait_s = 0.5
+        while True:
+            try:
+                with self._hub.database.write() as db:
+                    change(db, db.get_one(Container, container_id or self._id))
+            except Exception as problem:
+                if not is_temporary(problem) or self._stopping.is_set():
+                    raise
+                log.warning("The state of run %d can't be written down yet: %s", self._id, told(problem))
+                self._stopping.wait(wait_s)
+                wait_s = min(30.0, 2 * wait_s)
+            else:
+                return
+
+    def _drop(self, handle: str) -> None:
+        try:
+            self._runner.remove(handle)
+        except RunnerError as problem:
+            log.warning("What is left of run %d stays on the engine for now: %s", self._id, problem)
 
     def _is_given_up(self) -> bool:
         return self._killed.is_set() or self._stopping.is_set()
@@ -258,15 +388,14 @@ class _Latest:
         self.progress = progress
 
 
-def run_folder(hub: Hub, container_id: int) -> Path:
-    """Return the folder of a run: ``mounts/`` while it goes on or when it failed, ``log/`` for good."""
-    return hub.layout.runs / str(container_id)
+def delay_of(attempt: int, *, first_s: float) -> float:
+    """Return how long a run waits after a temporary failure of its attempt number `attempt` (from 1), seconds."""
+    return float(min(LONGEST_DELAY_S, first_s * _GROWTH ** (attempt - 1)))
 
 
-def run_name(hub: Hub, container_id: int) -> str:
-    """Return a run's name, unique among all hubs."""
-    return f"{hub.layout.identity}#{container_id}"
+def _note_end(container: Container, end: Exit) -> None:
+    container.exit_code = end.code
+    states.note(container, _WORDS[end.end], message=end.reason, exit_code=end.code)
 
 
-def _end_word(end: Exit) -> str:
-    return {End.EXITED: "die", End.TIMED_OUT: "timeout", End.KILLED: "kill"}[end.end]
+_WORDS = {End.EXITED: "die", End.TOO_MUCH: "die", End.TIMED_OUT: "timeout", End.KILLED: "kill", End.LOST: "lost"}

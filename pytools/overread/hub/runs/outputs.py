@@ -22,8 +22,9 @@ from overread.hub.items.announce import announce
 from overread.hub.items.files import add_file, ensure_resource
 from overread.hub.items.folders import owner_of
 from overread.hub.items.serialise import uri_of
-from overread.hub.items.xml import insert_xml
+from overread.hub.items.xml import insert_scan_xml, insert_xml
 from overread.hub.models import Container, Experiment, Project, Resource, ResourceFile, Scan, Subject
+from overread.hub.runs.faults import is_temporary
 from overread.hub.runs.launch import caller_of
 from overread.hub.runs.logs import one_line
 
@@ -89,6 +90,8 @@ def store_outputs(db: Session, hub: Hub, container: Container, folders: Mapping[
             what = problem.reason if isinstance(problem, HubError) else str(problem)
             raise PermanentRunnerError(f"Output {row['from-command-output']} can't be stored: {what}") from problem
         except OSError as problem:
+            if is_temporary(problem):
+                raise
             raise PermanentRunnerError(
                 f"Output {row['from-command-output']} can't be read: {problem.strerror}."
             ) from problem
@@ -195,9 +198,22 @@ class _Storage:
             raise PermanentRunnerError(f"{row['type']} takes exactly one .xml file; there are {len(left)} files.")
         if left[0].path.stat().st_size > _MAX_XML_BYTES:
             raise PermanentRunnerError(f"The XML document is larger than {_MAX_XML_BYTES} bytes.")
-        made = insert_xml(self.db, self.hub, left[0].path.read_bytes(), user=self.container.user)
+        xml = left[0].path.read_bytes()
+        if row["type"] == "Scan":
+            return self._scan(xml, parent)
+        made = insert_xml(self.db, self.hub, xml, user=self.container.user)
         if made.project != self.container.project:
             raise PermanentRunnerError(f"The XML document names project {made.project}, not the run's own.")
         if isinstance(parent, Experiment) and made.session_id != parent.id:
             raise PermanentRunnerError(f"The XML document names session {made.session_id}, not {parent.id}.")
         return uri_of(made)
+
+    def _scan(self, xml: bytes, parent: Parent) -> str:
+        if not isinstance(parent, Experiment) or parent.session_id is not None:
+            raise PermanentRunnerError("A scan can be stored below a session alone.")
+        if parent.project != self.container.project:
+            raise PermanentRunnerError(f"Session {parent.id} is of project {parent.project}, not of the run's own.")
+        scan, session = insert_scan_xml(self.db, self.hub, parent, xml, user=self.container.user)
+        if session not in ("", parent.id):
+            raise PermanentRunnerError(f"The XML document names session {session}, not {parent.id}.")
+        return uri_of(scan)

@@ -15,20 +15,35 @@ from sqlalchemy.orm import Session
 
 from overread.errors import PermanentRunnerError
 from overread.hub.access import Caller
-from overread.hub.runs.documents import Document, Wrapper
+from overread.hub.runs.documents import SETUP, WRAPUP, Document, Wrapper
 from overread.hub.runs.inputs import InputResolver, Node, Value, missing, walk
+from overread.hub.runs.jsonpath import Carets
+from overread.hub.runs.special import input_of, output_of, special
 from overread.hub.runs.template import command_line_value, command_line_values, fill
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
 
+_AS_THEY_ARE = (
+    "hash", "reserve-memory", "limit-memory", "limit-cpu", "gpus", "runtime", "generic-resources", "shm-size",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Filled:
-    """Values by replacement key: as they are, and as the command line has them."""
+    """Values by replacement key: as they are, and as the command line has them; and what stands in carets."""
 
     plain: Mapping[str, str]
     line: Mapping[str, str]
+    carets: Carets
+
+    def text(self, template: str | None) -> str:
+        """Return `template` with all values put in."""
+        return fill(self.carets.resolve(template or ""), self.plain)
+
+    def command_line(self, template: str | None) -> str:
+        """Return `template` with all values put in as a command line has them."""
+        return fill(self.carets.resolve(template or ""), self.line)
 
 
 def resolve_run(
@@ -61,31 +76,58 @@ def resolve_run(
     """
     nodes = InputResolver(db, hub, wrapper, values, caller).resolve()
     _check_required(nodes)
-    filled = fill_in(nodes)
     command = wrapper.command
-    return {
+    filled = fill_in(nodes, Carets(command, wrapper.document))
+    mounts = [_mount(place, mount, nodes, filled, folder) for place, mount in enumerate(command["mounts"], start=1)]
+    resolved: Document = {
         "docker-image": command["image"],
-        "command-line": fill(command["command-line"], filled.line),
+        "command-line": filled.command_line(command["command-line"]),
         "override-entrypoint": bool(command["override-entrypoint"]),
-        "working-directory": fill(command["working-directory"], filled.plain) or None,
-        "container-name": fill(command["container-name"], filled.plain) or None,
+        "working-directory": filled.text(command["working-directory"]) or None,
+        "container-name": filled.text(command["container-name"]) or None,
         "subtype": command["type"],
-        "env": {
-            fill(name, filled.plain): fill(value, filled.plain)
-            for name, value in command["environment-variables"].items()
-        },
-        "mounts": [
-            _mount(place, mount, nodes, filled, folder) for place, mount in enumerate(command["mounts"], start=1)
-        ],
+        "env": {filled.text(name): filled.text(value) for name, value in command["environment-variables"].items()},
+        "mounts": mounts,
         "inputs": _input_rows(nodes, values),
         "outputs": _outputs(wrapper, nodes, filled),
-        "reserve-memory": command.get("reserve-memory"),
-        "limit-memory": command.get("limit-memory"),
-        "limit-cpu": command.get("limit-cpu"),
+        **{key: command.get(key) for key in _AS_THEY_ARE},
     }
+    resolved["container-labels"] = {
+        filled.text(name): filled.text(str(value)) for name, value in command["container-labels"].items()
+    }
+    resolved["setup-commands"] = _setups(db, resolved, nodes, filled)
+    resolved["wrapup-commands"] = _wrapups(db, resolved, filled)
+    return resolved
 
 
-def fill_in(nodes: Sequence[Node]) -> Filled:
+def _setups(db: Session, resolved: Document, nodes: Sequence[Node], filled: Filled) -> list[Document]:
+    """Return the setup commands, resolved: each fills a mount from the folder that would else have been mounted."""
+    found = []
+    for mount in resolved["mounts"]:
+        node = _provider(str(mount["name"]), nodes)
+        reference = node.given.get("via-setup-command") if node is not None else None
+        if node is not None and reference:
+            one = special(db, SETUP, str(reference), resolved, command_line=filled.command_line)
+            one["parent-source-object-name"] = mount["name"]
+            one["mounts"] = [input_of(_directory(node)), output_of(Path(mount["xnat-host-path"]))]
+            found.append(one)
+    return found
+
+
+def _wrapups(db: Session, resolved: Document, filled: Filled) -> list[Document]:
+    """Return the wrap-up commands, resolved but for their output folders: each turns an output into what is stored."""
+    folders = {mount["name"]: Path(mount["xnat-host-path"]) for mount in resolved["mounts"]}
+    found = []
+    for row in resolved["outputs"]:
+        if row["via-wrapup-command"]:
+            one = special(db, WRAPUP, row["via-wrapup-command"], resolved, command_line=filled.command_line)
+            one["parent-source-object-name"] = row["name"]
+            one["mounts"] = [input_of(folders[row["mount"]])]
+            found.append(one)
+    return found
+
+
+def fill_in(nodes: Sequence[Node], carets: Carets) -> Filled:
     """Return what each replacement key stands for. An input without value stands for nothing."""
     plain: dict[str, str] = {}
     line: dict[str, str] = {}
@@ -100,7 +142,7 @@ def fill_in(nodes: Sequence[Node]) -> Filled:
         for given, texts in _fed(node.values):
             plain[given["replacement-key"]] = _listed(texts)
             line[given["replacement-key"]] = command_line_values(given, texts)
-    return Filled(plain, line)
+    return Filled(plain, line, carets)
 
 
 def _fed(values: Sequence[Value]) -> list[tuple[Document, list[str]]]:
@@ -131,15 +173,15 @@ def _check_required(nodes: Sequence[Node]) -> None:
 
 
 def _mount(place: int, mount: Document, nodes: Sequence[Node], filled: Filled, folder: Path) -> Document:
-    source = _source(str(mount["name"]), nodes)
-    if source is None:
-        host = folder / "mounts" / str(mount["name"])
-        host.mkdir(parents=True, exist_ok=True)
+    own = folder / "mounts" / str(mount["name"])
+    node = _provider(str(mount["name"]), nodes)
+    source = _directory(node) if node is not None else None
+    setup = node.given.get("via-setup-command") if node is not None else None
+    if source is None or setup:
+        own.mkdir(parents=True, exist_ok=True)
     elif mount["writable"]:
-        host = folder / "mounts" / str(mount["name"])
-        shutil.copytree(source, host, dirs_exist_ok=True)
-    else:
-        host = source
+        shutil.copytree(source, own, dirs_exist_ok=True)
+    host = own if source is None or setup or mount["writable"] else source
     return {
         "id": place,
         "name": mount["name"],
@@ -147,25 +189,28 @@ def _mount(place: int, mount: Document, nodes: Sequence[Node], filled: Filled, f
         "writable": bool(mount["writable"]) or source is None,
         "xnat-host-path": str(host),
         "container-host-path": str(host),
-        "container-path": fill(mount["path"], filled.plain),
+        "container-path": filled.text(mount["path"]),
         "input-files": [],
     }
 
 
-def _source(mount: str, nodes: Sequence[Node]) -> Path | None:
-    """Return the folder that an input provides for a mount; None when no input with a value does."""
+def _provider(mount: str, nodes: Sequence[Node]) -> Node | None:
+    """Return the input that provides the files of a mount; None when none with a value does."""
     for node in walk(nodes):
         if node.given.get("provides-files-for-command-mount") == mount and node.values:
-            value = node.only
-            if value is None or value.seen is None or not value.seen.get("directory"):
-                raise PermanentRunnerError(f"Mount {mount}: input {node.name} is not one object with a folder.")
-            if node.given.get("via-setup-command"):
-                raise PermanentRunnerError(f"Mount {mount}: setup commands are not run by this hub.")
-            directory = Path(str(value.seen["directory"]))
-            if not directory.is_dir():
-                raise PermanentRunnerError(f"Mount {mount}: {node.name} ({value.label}) has no files.")
-            return directory
+            return node
     return None
+
+
+def _directory(node: Node) -> Path:
+    """Return the folder of the object that an input stands for."""
+    mount, value = node.given["provides-files-for-command-mount"], node.only
+    if value is None or value.seen is None or not value.seen.get("directory"):
+        raise PermanentRunnerError(f"Mount {mount}: input {node.name} is not one object with a folder.")
+    directory = Path(str(value.seen["directory"]))
+    if not directory.is_dir():
+        raise PermanentRunnerError(f"Mount {mount}: {node.name} ({value.label}) has no files.")
+    return directory
 
 
 def _input_rows(nodes: Sequence[Node], values: Mapping[str, str]) -> list[Document]:
@@ -196,14 +241,14 @@ def _outputs(wrapper: Wrapper, nodes: Sequence[Node], filled: Filled) -> list[Do
                 "type": handler["type"],
                 "required": bool(output["required"]),
                 "mount": output["mount"],
-                "path": fill(output.get("path"), filled.plain) or None,
-                "glob": output.get("glob"),
+                "path": filled.text(output.get("path")) or None,
+                "glob": filled.text(output.get("glob")) or None,
                 "xsi-type": handler.get("xsi-type"),
-                "label": fill(handler.get("label"), filled.plain) or None,
-                "format": fill(handler.get("format"), filled.plain) or None,
-                "description": fill(handler.get("description"), filled.plain) or None,
-                "content": fill(handler.get("content"), filled.plain) or None,
-                "tags": [fill(tag, filled.plain) for tag in handler.get("tags") or []],
+                "label": filled.text(handler.get("label")) or None,
+                "format": filled.text(handler.get("format")) or None,
+                "description": filled.text(handler.get("description")) or None,
+                "content": filled.text(handler.get("content")) or None,
+                "tags": [filled.text(tag) for tag in handler.get("tags") or []],
                 "handled-by": handler["as-a-child-of"],
                 "parent-uri": parents.get(handler["as-a-child-of"]),
                 "via-wrapup-command": handler.get("via-wrapup-command"),

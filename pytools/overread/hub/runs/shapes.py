@@ -14,12 +14,12 @@ _TEXTS = (
     "command-line-flag", "command-line-separator", "multiple-delimiter", "true-value", "false-value", "format",
     "content", "provides-value-for-command-input", "provides-files-for-command-mount", "derived-from-wrapper-input",
     "derived-from-xnat-object-property", "via-setup-command", "via-wrapup-command", "accepts-command-output",
-    "as-a-child-of",
+    "as-a-child-of", "gpus", "runtime", "hash",
 )  # fmt: skip
 _TEXT_LISTS = ("select-values", "contexts", "tags")
 _FLAGS = ("required", "writable", "multiple", "load-children", "sensitive", "user-settable", "advanced",
           "override-entrypoint")  # fmt: skip
-_NUMBERS = ("reserve-memory", "limit-memory", "limit-cpu")
+_NUMBERS = ("reserve-memory", "limit-memory", "limit-cpu", "shm-size")
 
 
 def shape_problems(document: Mapping[str, Any]) -> Iterator[str]:

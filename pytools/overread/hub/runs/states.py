@@ -11,11 +11,12 @@ from overread.hub.models import Container, Workflow
 from overread.hub.models.base import utc_now
 from overread.hub.runs.logs import one_line
 
-QUEUED, CREATED, RUNNING, WRAPPING = "Queued", "Created", "Running", "_Waiting"
+QUEUED, CREATED, RUNNING, WAITING = "Queued", "Created", "Running", "_Waiting"
 FINALIZING, COMPLETE, FAILED = "Finalizing", "Complete", "Failed"
 KILLED, STAGING, UPLOAD, WRAPUP = "Failed (Killed)", "Failed (Staging)", "Failed (Upload)", "Failed (Wrapup)"
-REQUEUED = "Requeued"
-"""Only in the history: the hub ended during the run, which was put back."""
+SETUP, CHAIN = "Failed (Setup)", "Failed (Orchestration)"
+REQUEUED, RETRY, TAKEN_UP = "Requeued", "Retry", "Taken up"
+"""Only in the history: put back after an end of the hub or a temporary failure, or taken up by another hub."""
 
 SYSTEM = "system"
 
@@ -37,7 +38,7 @@ def advance(
     if status == RUNNING:
         container.started = container.started or utc_now()
     if is_finished(status):
-        container.ended = utc_now()
+        container.ended, container.not_before = utc_now(), None
         container.progress = {}
         if status.startswith(FAILED):
             container.reason = one_line(message)

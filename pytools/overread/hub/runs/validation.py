@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from overread.hub.runs.jsonfilter import Filter, FilterError
+from overread.hub.runs.priorities import label_problems
 from overread.hub.runs.runner import is_mount_path
 from overread.hub.runs.shapes import shape_problems
 
@@ -65,6 +66,7 @@ def _main(document: Item) -> list[str]:
     inputs, outputs = document.get("inputs") or [], document.get("outputs") or []
     mounts = {str(mount.get("name")) for mount in document.get("mounts") or []}
     found = [*_mounts(document.get("mounts") or []), *_variables(document.get("environment-variables") or {})]
+    found += label_problems(document)
     found += _unique("input", inputs)
     for given in inputs:
         found += _command_input(given)

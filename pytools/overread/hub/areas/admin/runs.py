@@ -18,8 +18,8 @@ from overread.hub.errors import bad_request, forbidden, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import Container, Experiment, Workflow
 from overread.hub.runs import states
-from overread.hub.runs.lifecycle import run_folder
 from overread.hub.runs.logs import STDERR, STDOUT
+from overread.hub.runs.spec import run_folder
 
 STATES = ("queued", "running", "complete", "failed")
 _LOGS = {"stdout": STDOUT, "stderr": STDERR}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from overread.errors import RunnerError
-from overread.hub.access import Access
+from overread.hub.access import Access, Right
 from overread.hub.areas.commands.wrappers import BY_NAME, WRAPPER, wrapper_of
 from overread.hub.errors import HubError, bad_request
 from overread.hub.http import Call, Route
+from overread.hub.runs.bulk import begin_bulk
 from overread.hub.runs.documents import Wrapper
 from overread.hub.runs.inputs import InputResolver, Node, Value, missing
 from overread.hub.runs.launch import queue_launch
@@ -35,28 +35,34 @@ def launch(call: Call) -> Response:
 
 
 def bulk_launch(call: Call) -> Response:
-    """Queue one run for each object of the list that the root input holds, as a JSON array in a text."""
+    """Queue one run for each object of the list that the root input holds, as a JSON array in a text.
+
+    How far they are is told by ``/xapi/event_tracking/<bulk-launch-id>``.
+    """
     given = _inputs(call)
     wrapper = wrapper_of(call)
     root = call.params.get("root") or (wrapper.root or {}).get("name", "")
     objects = _objects(given.get(root, ""), root)
-    job_id = f"{datetime.now(UTC):%Y%m%d_%H%M%S}-{call.caller.login}-{wrapper.name}"
+    bulk = begin_bulk(call.db, project=call.params.get("project", ""), wrapper=wrapper, user=call.caller.login)
     successes, failures = [], []
     for uri in objects:
         one = given | {root: uri}
         try:
             with call.db.begin_nested():
-                _queue(call, wrapper, one, job_id=job_id)
+                _queue(call, wrapper, one, job_id=bulk.id)
         except HubError as problem:
             failures.append(_failure(one, problem))
         else:
             successes.append(_success(call, wrapper, one))
-    answer = {"bulk-launch-id": job_id, "pipeline-name": wrapper.name, "successes": successes, "failures": failures}
+    bulk.row.total, bulk.row.refused = len(objects), len(failures)
+    answer = {"bulk-launch-id": bulk.id, "pipeline-name": bulk.name, "successes": successes, "failures": failures}
     return JSONResponse(answer)
 
 
 def form(call: Call) -> Response:
     """Show what a launch on this object would ask for: a tree of inputs, and a tree of the values they can have."""
+    if "project" in call.params:
+        call.require(call.params["project"], Right.READ)  # its defaults are shown
     wrapper = wrapper_of(call)
     values = {name: value for name, value in call.query.items() if name not in ("format", "XNAT_CSRF")}
     if call.path.endswith("/bulklaunch"):
@@ -85,7 +91,7 @@ def _queue(call: Call, wrapper: Wrapper, given: Mapping[str, str], *, job_id: st
     queue_launch(
         call.db,
         call.hub,
-        wrapper_id=wrapper.id,
+        wrapper=wrapper,
         project=call.params.get("project", ""),
         user=call.caller.login,
         inputs=given,

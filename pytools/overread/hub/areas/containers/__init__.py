@@ -16,6 +16,6 @@ def assemble(hub: Hub) -> None:
     hub.images = ImageCatalog(hub.config.images)
     environments = Environments(cache_folder(hub.config.environments or hub.layout.environments))
     runner = ProcessRunner(hub.images, environments, owner=hub.layout.identity)
-    hub.runs = RunQueue(hub, runner, workers=hub.config.workers)
+    hub.runs = RunQueue(hub, runner, workers=hub.config.workers, gpus=hub.config.gpus)
     hub.warm_up = WarmUp(hub, runner)
     hub.services += [hub.warm_up, hub.runs]

@@ -20,8 +20,8 @@ from overread.hub.database import after_commit
 from overread.hub.errors import bad_request, conflict, forbidden, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import Container
-from overread.hub.runs.lifecycle import run_folder
 from overread.hub.runs.logs import STDERR, STDOUT, read_since
+from overread.hub.runs.spec import run_folder
 from overread.hub.runs.states import is_finished
 
 _LOGS = {"stdout": STDOUT, "stderr": STDERR, STDOUT: STDOUT, STDERR: STDERR}
