@@ -11,6 +11,7 @@
     HOME/archive/<project>/resources/<resource label>/...
     HOME/prearchive/<project>/<timestamp>/<session label>/SCANS/<scan id>/DICOM/...
     HOME/refused/            objects that could not be taken, as they came
+    HOME/journal/            what transactions under way have renamed
     HOME/plugins/            plugin jars
     HOME/runs/<container id>/{input,output,log}
     HOME/environments/       environments of images, by content hash
@@ -56,6 +57,11 @@ class Layout:
     def refused(self) -> Path:
         """Objects that could not be taken."""
         return self.home / "refused"
+
+    @property
+    def journal(self) -> Path:
+        """What transactions under way have renamed (`overread.hub.items.journal`)."""
+        return self.home / "journal"
 
     @property
     def plugins(self) -> Path:

@@ -190,8 +190,8 @@ def test_the_same_object_under_another_label_is_another_session(hub: Hub) -> Non
 @pytest.mark.parametrize(
     ("other", "hints", "words"),
     [
-        ({"seed": 9, "study_instance_uid": "1.2.3"}, BTS, "another study"),
-        ({"seed": 9, "series_number": 2}, replace(BTS, subject="SUB2"), "another subject"),
+        ({"seed": 9, "study_instance_uid": "1.2.3"}, BTS, "session UID"),
+        ({"seed": 9, "series_number": 2}, replace(BTS, subject="SUB2"), "another Subject"),
     ],
 )
 def test_what_does_not_belong_together_is_not_merged(

@@ -19,6 +19,7 @@ from overread.errors import DataError
 from overread.hub.arrival import prearchive, storage
 from overread.hub.arrival.assignment import assign
 from overread.hub.arrival.objects import Header, read_file_header
+from overread.hub.items import journal
 from overread.hub.items.files import digest_of
 from overread.hub.models import PrearchiveSession, ReceivedObject, Receiver
 from overread.hub.receiver.settings import rules_of
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 def recover(hub: Hub) -> None:
     """Put the prearchive in order. Run at start, before anything is received."""
+    journal.recover(hub)
     with hub.database.write() as db:
         for session in db.scalars(select(PrearchiveSession)):
             folder = prearchive.folder_of(hub, session)

@@ -14,6 +14,7 @@ from overread.hub.items.announce import announce
 from overread.hub.items.fields import apply_children, apply_fields, clean_children, clean_fields, require_type
 from overread.hub.items.files import Owner, folder_of, move_folder
 from overread.hub.items.ids import checked_id, new_experiment_id
+from overread.hub.items.ledger import follow_folder
 from overread.hub.layout import safe_name
 from overread.hub.models import Experiment, Project, Share, Subject
 
@@ -180,4 +181,6 @@ def rename_experiment(db: Session, hub: Hub, experiment: Experiment, label: str)
     before = folder_of(db, hub, owner)
     experiment.label = label
     db.flush()
-    move_folder(db, before, folder_of(db, hub, owner))
+    after = folder_of(db, hub, owner)
+    move_folder(db, hub, before, after)
+    follow_folder(db, hub, experiment.id, before, after)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from overread.hub.database import after_commit, undo
+from overread.hub.database import undo
 from overread.hub.errors import conflict
+from overread.hub.items import journal
 from overread.hub.items.announce import announce
 from overread.hub.items.folders import Owner, file_path, folder_of, owner_item, owner_of, resource_folder
 from overread.hub.items.history import note_removed
+from overread.hub.items.ledger import note_deleted
 from overread.hub.layout import safe_name, safe_path, sync_file, sync_folder
 from overread.hub.models import Instance, Resource, ResourceFile
 from overread.hub.models.base import utc_now
@@ -147,6 +149,7 @@ def add_file(
 def delete_file(db: Session, hub: Hub, file: ResourceFile) -> None:
     """Take a file away, from the database now and from disk once the transaction is kept."""
     path = file_path(db, hub, file)
+    note_deleted(db, select(ResourceFile.pk).where(ResourceFile.pk == file.pk))
     db.execute(delete(Instance).where(Instance.file_pk == file.pk))
     db.delete(file)
     db.flush()
@@ -164,6 +167,7 @@ def delete_resource(db: Session, hub: Hub, resource: Resource) -> None:
 def forget_resources(db: Session, pks: list[int]) -> None:
     """Take resources out of the database, with their files and instances."""
     files = select(ResourceFile.pk).where(ResourceFile.resource_pk.in_(pks))
+    note_deleted(db, files)
     db.execute(delete(Instance).where(Instance.file_pk.in_(files)))
     db.execute(delete(ResourceFile).where(ResourceFile.resource_pk.in_(pks)))
     db.execute(delete(Resource).where(Resource.pk.in_(pks)))
@@ -171,24 +175,17 @@ def forget_resources(db: Session, pks: list[int]) -> None:
 
 def remove_later(db: Session, hub: Hub, path: Path) -> None:
     """Move `path` out of the way now, delete it once the transaction is kept, put it back if it is not."""
-    if not path.exists():
-        return
-    bin_path = hub.layout.tmp / f"removed-{uuid.uuid4().hex}"
-    path.rename(bin_path)
-    undo(db, lambda: _put_back(bin_path, path))
-    after_commit(db, lambda: _remove(bin_path))
+    if path.exists():
+        journal.set_aside(db, hub, path)
 
 
-def move_folder(db: Session, source: Path, target: Path) -> None:
+def move_folder(db: Session, hub: Hub, source: Path, target: Path) -> None:
     """Rename a folder of the archive, back again if the transaction is not kept."""
     if not source.exists():
         return
     if target.exists():
         raise conflict(f"The folder {target.name} is in the way: it belongs to no item, an administrator must look.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(target)
-    sync_folder(target.parent)
-    undo(db, lambda: _put_back(target, source))
+    journal.rename(db, hub, source, target)
 
 
 def digest_of(path: Path) -> str:
@@ -217,24 +214,9 @@ def _put(db: Session, hub: Hub, staged: Path, target: Path) -> None:
     if target.is_dir():
         staged.unlink()
         raise conflict(f"{target.name!r} is a folder: a file can't replace it.")
-    before = hub.layout.tmp / f"replaced-{uuid.uuid4().hex}"
     if target.exists():
-        before.hardlink_to(target)
-        undo(db, lambda: _put_back(before, target))
-        after_commit(db, lambda: _remove(before))
+        journal.keep(db, hub, target)
     else:
         undo(db, lambda: target.unlink(missing_ok=True))
     staged.replace(target)
     sync_folder(target.parent)
-
-
-def _put_back(moved: Path, original: Path) -> None:
-    original.parent.mkdir(parents=True, exist_ok=True)
-    moved.replace(original)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -109,4 +109,4 @@ def rename_subject(db: Session, hub: Hub, subject: Subject, label: str) -> None:
     before = hub.layout.subject(subject.project, subject.label)
     subject.label = label
     db.flush()
-    move_folder(db, before, hub.layout.subject(subject.project, label))
+    move_folder(db, hub, before, hub.layout.subject(subject.project, label))

@@ -6,6 +6,7 @@ from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receive
 from overread.hub.models.history import HistoryEvent
 from overread.hub.models.items import (
     Experiment,
+    FileJournal,
     Instance,
     Project,
     Resource,
@@ -42,6 +43,7 @@ __all__ = [
     "Delivery",
     "Enablement",
     "Experiment",
+    "FileJournal",
     "HistoryEvent",
     "Instance",
     "Membership",

@@ -24,6 +24,13 @@ class Sequence(Base):
     value: Mapped[int] = mapped_column(default=0)
 
 
+class FileJournal(Base):
+    """A transaction that renamed files (`overread.hub.items.journal`): its row says that it was kept."""
+
+    __tablename__ = "file_journal"
+    token: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Stamped:
     """Who made it, and when."""
 

@@ -10,6 +10,7 @@ from overread.hub.errors import not_found
 from overread.hub.http import Call, Route
 from overread.hub.items.deletion import unshare
 from overread.hub.items.files import owner_of
+from overread.hub.items.moving import move_experiment, move_subject
 from overread.hub.items.projects import find_project
 from overread.hub.items.sharing import projects_of, share
 from overread.hub.models import Experiment, Project, Scan, Subject
@@ -28,9 +29,23 @@ def list_projects(call: Call) -> Response:
 
 
 def put_share(call: Call) -> Response:
-    """Share an object into a further project."""
+    """Share an object into a further project, or move it there with ``primary=true``."""
+    if call.flag("primary"):
+        return _move(call)
     item = _object(call, Right.EDIT)
     share(call.db, item, _target(call), label=call.query.get("label", ""))
+    return answers.text()
+
+
+def _move(call: Call) -> Response:
+    """Make another project the one to which an object belongs: that takes the right to delete it from its own."""
+    item, target = _object(call, Right.OWN), _target(call)
+    label = call.query.get("label", "")
+    if isinstance(item, Subject):
+        move_subject(call.db, call.hub, item, target, label=label)
+    else:
+        named = [name for name in call.query.get("moveAssessors", "").split(",") if name]
+        move_experiment(call.db, call.hub, item, target, label=label, assessors=named or None)
     return answers.text()
 
 
