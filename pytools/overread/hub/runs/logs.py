@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -12,8 +12,12 @@ from overread.hub.runs.runner import Progress
 
 STDOUT, STDERR = "stdout.log", "stderr.log"
 
+Chunks = Iterable[bytes]
+"""What a command prints on one of its streams, as it comes."""
+
 _CHUNK = 1 << 16
 _LONGEST_LINE = 4096
+_LINE_COST = 64
 _REASON_CHARACTERS = 500
 _PROGRESS = re.compile(r"progress\s+(0(?:\.\d{1,9})?|1(?:\.0{1,9})?)\s+(\S.{0,99})")
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -26,14 +30,14 @@ def parse_progress(line: str) -> Progress | None:
 
 
 class Capture:
-    """Reads one stream of a process to its end, in a thread of its own, so that the process never waits for us.
+    """Reads what a command prints to its end, in a thread of its own, so that the command never waits for us.
 
     Parameters
     ----------
-    stream
-        The reading end of the pipe; closed at its end.
+    chunks
+        What it prints; read till its end.
     target
-        File to write.
+        File to write, anew.
     limit
         Bytes kept; whatever follows is read and dropped, and the file says so.
     on_line
@@ -41,27 +45,33 @@ class Capture:
     """
 
     def __init__(
-        self, stream: IO[bytes], target: Path, *, limit: int, on_line: Callable[[str], None] | None = None
+        self, chunks: Chunks, target: Path, *, limit: int, on_line: Callable[[str], None] | None = None
     ) -> None:
-        self._stream, self._target, self._limit, self._on_line = stream, target, limit, on_line
+        self._chunks, self._target, self._limit, self._on_line = chunks, target, limit, on_line
         self._rest = b""
-        self.last_line = ""
+        self.seen = 0
+        """Bytes read, kept or not; each line counts 64 more, for the work that it makes."""
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"log {target.name}", daemon=True)
         self._thread.start()
 
     def finish(self, timeout_s: float = 5.0) -> None:
-        """Wait until the stream has ended."""
+        """Wait until all is read; read no more after that time."""
         self._thread.join(timeout_s)
+        self._stopped.set()
 
     def _read(self) -> None:
-        kept = 0
-        with self._target.open("ab", buffering=0) as sink, self._stream:
-            while chunk := self._stream.read1(_CHUNK):  # type: ignore[attr-defined]  # pipes are BufferedReader
-                if kept < self._limit:
-                    sink.write(chunk[: self._limit - kept])
-                    kept += len(chunk)
-                    if kept >= self._limit:
+        with self._target.open("wb", buffering=0) as sink:
+            room = self._limit
+            for chunk in self._chunks:
+                if self._stopped.is_set():
+                    break
+                self.seen += len(chunk) + _LINE_COST * chunk.count(b"\n")
+                if room > 0:
+                    sink.write(chunk[:room])
+                    if len(chunk) >= room:
                         sink.write(f"\n[log cut: more than {self._limit} bytes]\n".encode())
+                    room -= len(chunk)
                 self._split(chunk)
         self._split(b"\n")
 
@@ -70,10 +80,15 @@ class Capture:
         self._rest = self._rest[-_LONGEST_LINE:]
         for line in lines:
             text = line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
-            if text.strip():
-                self.last_line = text
-                if self._on_line is not None:
-                    self._on_line(text)
+            if text.strip() and self._on_line is not None:
+                self._on_line(text)
+
+
+def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield what comes through a pipe, as it comes; close the pipe at its end."""
+    with stream:
+        while chunk := stream.read1(_CHUNK):  # type: ignore[attr-defined]  # pipes are BufferedReader
+            yield chunk
 
 
 def one_line(text: str) -> str:

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
 from overread.hub.runs import sandbox
 from overread.hub.runs.environments import Environments
 from overread.hub.runs.images import Image, ImageSource
-from overread.hub.runs.logs import STDERR, STDOUT, Capture, one_line, parse_progress
-from overread.hub.runs.processes import HUB_VARIABLE, RUN_VARIABLE, end_group, end_marked
+from overread.hub.runs.logs import read_chunks
+from overread.hub.runs.processes import HUB_VARIABLE, RUN_VARIABLE, Use, end_group, end_marked, use_of
 from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped, check_digest
+from overread.hub.runs.watch import Breach, Watch, out_of_memory
 
-_SHELL_SAYS_KILLED = 128 + signal.SIGKILL
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass
 class _Run:
-    spec: RunSpec
+    watch: Watch
     process: subprocess.Popen[bytes]
-    out: Capture
-    err: Capture
     scratch: Path | None
-    deadline: float
-    killed: threading.Event = field(default_factory=threading.Event)
     exit: Exit | None = None
 
 
@@ -91,9 +88,15 @@ class ProcessRunner:
         except PermanentRunnerError:
             _remove(scratch)
             raise
-        run = self._watch(spec, process, scratch, listener)
+        if process.stdout is None or process.stderr is None:
+            raise TemporaryRunnerError("The command was started without pipes for its output.")
+        watch = Watch(spec, listener)
+        watch.begin()
+        watch.capture(
+            read_chunks(process.stdout), read_chunks(process.stderr), notice=sandbox.WARNING if bwrap is None else ""
+        )
         with self._lock:
-            self._runs[spec.run_id] = run
+            self._runs[spec.run_id] = _Run(watch, process, scratch)
         return spec.run_id
 
     def reattach(self, spec: RunSpec, *, listener: Listener) -> str | None:  # noqa: ARG002 - as all runners have it
@@ -105,18 +108,15 @@ class ProcessRunner:
         run = self._runs[handle]
         if run.exit is not None:
             return run.exit
-        until = min(time.monotonic() + timeout_s, run.deadline)
-        while True:
-            try:
-                code = run.process.wait(max(0.0, min(0.2, until - time.monotonic())))
+        until = time.monotonic() + timeout_s
+        while run.exit is None:
+            left = until - time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.process.wait(max(0.0, min(_LOOK_EVERY_S, left)))
+            if run.process.returncode is not None or self._due(run):
+                run.exit = self._finish(run)
+            elif left <= 0:
                 break
-            except subprocess.TimeoutExpired:
-                if run.killed.is_set() or time.monotonic() >= run.deadline:
-                    code = None
-                    break
-                if time.monotonic() >= until:
-                    return None
-        run.exit = self._finish(run, code)
         return run.exit
 
     def kill(self, handle: str) -> None:
@@ -124,15 +124,16 @@ class ProcessRunner:
         with self._lock:
             run = self._runs.get(handle)
         if run is not None:
-            run.killed.set()
+            run.watch.kill()
 
     def remove(self, handle: str) -> None:
         """Forget a run; end it first if it goes on."""
         with self._lock:
             run = self._runs.pop(handle, None)
         if run is not None and run.exit is None:
-            run.killed.set()
-            run.exit = self._finish(run, None)
+            run.watch.kill()
+            run.watch.due()
+            self._finish(run)
 
     def clean_up(self, keep: Collection[str]) -> None:
         """Kill all processes of this hub that belong to none of the runs in `keep`."""
@@ -165,8 +166,6 @@ class ProcessRunner:
             code_path=image.code_path,
         )
         start = sandbox.inside(room, bwrap) if bwrap is not None else sandbox.beside(room, scratch or spec.log_folder)
-        if bwrap is None:
-            (spec.log_folder / STDERR).write_text(sandbox.WARNING + "\n", "utf-8")
         with _on_cpus(spec.limits.cpus):
             return subprocess.Popen(
                 _limited(start.arguments, spec.limits),
@@ -178,49 +177,36 @@ class ProcessRunner:
                 start_new_session=True,
             )
 
-    @staticmethod
-    def _watch(spec: RunSpec, process: subprocess.Popen[bytes], scratch: Path | None, listener: Listener) -> _Run:
-        def tell(line: str) -> None:
-            progress = parse_progress(line)
-            if progress is not None:
-                listener.progress(progress)
+    def _due(self, run: _Run) -> bool:
+        """Whether a run must end now."""
+        if run.watch.due() is not None:
+            return True
+        limits, use = run.watch.spec.limits, use_of(run.process.pid, {RUN_VARIABLE: run.watch.spec.run_id})
+        run.watch.breach = _beyond(limits, use)
+        return run.watch.breach is not None
 
-        if process.stdout is None or process.stderr is None:
-            raise TemporaryRunnerError("The command was started without pipes for its output.")
-        limit = spec.limits.log_bytes
-        out = Capture(process.stdout, spec.log_folder / STDOUT, limit=limit, on_line=tell)
-        err = Capture(process.stderr, spec.log_folder / STDERR, limit=limit)
-        return _Run(spec, process, out, err, scratch, time.monotonic() + spec.limits.timeout_s)
-
-    def _finish(self, run: _Run, code: int | None) -> Exit:
+    def _finish(self, run: _Run) -> Exit:
         """End what is left of the run's processes, close its logs and say how it ended."""
+        if run.process.returncode is not None:
+            run.watch.breach = None  # it was quicker than the limit
         end_group(run.process)
-        end_marked({RUN_VARIABLE: run.spec.run_id})
-        run.out.finish()
-        run.err.finish()
+        end_marked({RUN_VARIABLE: run.watch.spec.run_id})
+        run.watch.finish()
         _remove(run.scratch)
-        if code is not None:
-            return Exit(End.EXITED, code, _reason(code, run.err.last_line))
-        code = run.process.returncode
-        if run.killed.is_set():
-            return Exit(End.KILLED, code, "The run was ended on request.")
-        limit_s = run.spec.limits.timeout_s
-        return Exit(End.TIMED_OUT, code, f"The run took longer than its limit of {limit_s:g} s and was ended.")
+        return run.watch.exit(run.process.returncode)
 
 
-def _reason(code: int, last_line: str) -> str:
-    if code == 0:
-        return ""
-    told = one_line(last_line)
-    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    if code in (_SHELL_SAYS_KILLED, -signal.SIGKILL):
-        how += " (killed, most often for want of memory)"
-    return f"{told} ({how})" if told and told != sandbox.WARNING else f"The command ended with {how} and said nothing."
+def _beyond(limits: Limits, use: Use) -> Breach | None:
+    if use.processes > limits.processes:
+        return Breach(End.TOO_MUCH, f"The run had more than {limits.processes} processes and threads and was ended.")
+    if limits.memory_mb is not None and use.memory_bytes > limits.memory_mb * 1024**2:
+        return Breach(End.TOO_MUCH, out_of_memory(limits))
+    return None
 
 
 def _limited(arguments: list[str], limits: Limits) -> list[str]:
-    """Put the limits before the command: no core dumps, and as much private memory as is allowed."""
-    line = "ulimit -c 0"
+    """Put the limits before the command: no core dumps, no file or private memory that is larger than allowed."""
+    line = f"ulimit -c 0; ulimit -f {max(1, limits.output_bytes // 512)}"
     if limits.memory_mb is not None:
         line += f"; ulimit -d {limits.memory_mb * 1024}"
     return ["/bin/sh", "-c", f'{line}; exec "$0" "$@"', *arguments]

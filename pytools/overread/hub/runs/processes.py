@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from overread.hub.runs.runner import Stopped
@@ -86,6 +87,52 @@ def end_marked(marks: Mapping[str, str], *, spare: Collection[str] = ()) -> None
             except ProcessLookupError:
                 continue
         time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What some processes use together: how many they are, threads counted, and their memory, bytes."""
+
+    processes: int
+    memory_bytes: int
+
+
+def use_of(leader: int, marks: Mapping[str, str]) -> Use:
+    """Return what a process, all that descend from it, and all that carry `marks` use (Linux; elsewhere nothing).
+
+    Memory that several of them share is counted once.
+    """
+    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
+    parents = {process_id: state for process_id in _processes() if (state := _state(process_id)) is not None}
+    mine = {leader}
+    grown = True
+    while grown:
+        more = {one for one, (parent, _) in parents.items() if parent in mine and one not in mine}
+        grown = bool(more)
+        mine |= more
+    mine |= {one for one in parents if one not in mine and wanted <= _environment(one)}
+    return Use(
+        processes=sum(parents[one][1] for one in mine if one in parents),
+        memory_bytes=sum(_memory_bytes(one) for one in mine),
+    )
+
+
+def _state(process_id: int) -> tuple[int, int] | None:
+    """Return a process's parent and its number of threads."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), int(fields[17])
+
+
+def _memory_bytes(process_id: int) -> int:
+    """Return a process's share of its memory (PSS)."""
+    try:
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -92,7 +92,7 @@ class Limits:
     log_bytes
         Size at which each of the two logs is cut.
     printed_bytes
-        Bytes printed, kept or not, at which a run is ended.
+        Bytes printed, kept or not, at which a run is ended; each line counts 64 more.
     output_bytes
         Size of all writable mounts together.
     tmp_mb
@@ -106,7 +106,7 @@ class Limits:
     cpus: float | None = None
     processes: int = 4096
     log_bytes: int = 16 * 1024**2
-    printed_bytes: int = 1024**3
+    printed_bytes: int = 256 * 1024**2
     output_bytes: int = 20 * 1024**3
     tmp_mb: int = 1024
     shm_mb: int | None = None
@@ -141,7 +141,8 @@ class RunSpec:
     Parameters
     ----------
     run_id
-        Name of the run, unique among all hubs and all runs, and the same after a restart of the hub.
+        Name of one attempt at a run, unique among all hubs and runs, and the same after a restart of the hub. Who
+        tries again after `End.LOST` gives it another one: what was lost may come back.
     image
         ``repository/name:version``.
     command_line
