@@ -137,7 +137,7 @@ def test_both_prefixes_answer(admin: httpx.Client, session: str, prefix: str) ->
 def test_lists_come_as_csv(admin: httpx.Client, session: str) -> None:
     answer = admin.get("/data/experiments", params={"format": "csv", "columns": "ID,label,xsiType", "ID": session})
     read = list(csv.DictReader(io.StringIO(answer.text)))
-    assert answer.text.startswith('"ID","label","xsiType","URI"\n')
+    assert answer.text.startswith('"ID","label","xsiType","project","URI"\n'), "XNAT adds type and project"
     assert read[0]["xsiType"] == "xnat:ctSessionData"
 
 

@@ -94,13 +94,17 @@ def text(body: str = "", *, status: int = 200, headers: Mapping[str, str] | None
 
 
 def error(path: str, problem: HubError) -> Response:
-    """Answer an error as the stack behind `path` does: an HTML status page on /data, text on /xapi."""
+    """Answer an error as the stack behind `path` does: an HTML status page on /data, text on /xapi.
+
+    XNAT's page has a ``<br>`` and is no XML; pyxnat gives the page's text to its user only if it is none.
+    """
     reason = " ".join(problem.reason.split())
     if path.startswith(("/xapi", "/viewer")):
         return PlainTextResponse(reason, status_code=problem.status, headers=problem.headers)
     page = (
         "<html>\n<head>\n   <title>Status page</title>\n</head>\n<body>\n"
-        f"<h3>{html.escape(reason)}</h3>\n<p>You can get technical details in the hub's log.</p>\n</body>\n</html>\n"
+        f"<h3>{html.escape(reason)}</h3>\n<p>You can get technical details in the hub's log.<br>\n</p>\n"
+        "</body>\n</html>\n"
     )
     return Response(page, status_code=problem.status, media_type="text/html", headers=problem.headers)
 

@@ -21,12 +21,12 @@ _NUMBERS = {"integer", "long", "float", "boolean"}
 _DEFAULT_LIMIT = 100
 
 
-def wanted_columns(call: Call, source: Source, default: Iterable[str]) -> list[Column]:
-    """Return the columns that a call asks for; unknown names are left out, as XNAT does."""
+def wanted_columns(call: Call, source: Source, default: Iterable[str], *, always: Iterable[str] = ()) -> list[Column]:
+    """Return the columns that a call asks for, and those it always gets; unknown names are left out, as XNAT does."""
     given = call.query.get("columns", "")
     names = [name.strip() for name in given.split(",") if name.strip()] or ["DEFAULT"]
     found: dict[str, Column] = {}
-    for name in names:
+    for name in [*names, *always]:
         for one in default if name == "DEFAULT" else (name,):
             column = source.column(one)
             if column is not None:

@@ -34,7 +34,7 @@ _COLUMNS = ("ID", "project", "date", "xsiType", "label", "insert_date")
 def list_all(call: Call) -> Response:
     """List the experiments of all projects that the caller may read, assessors included."""
     where = visible(Experiment, readable_projects(call.db, call.caller))
-    return _list(call, where, "xnat:experimentData")
+    return _list(call, where, "xnat:experimentData", always=("xsiType", "project"))
 
 
 def list_of_project(call: Call) -> Response:
@@ -52,7 +52,8 @@ def list_of_subject(call: Call) -> Response:
     return _list(call, where, "xnat:subjectAssessorData")
 
 
-def _list(call: Call, where: ColumnElement[bool], default_root: str) -> Response:
+def _list(call: Call, where: ColumnElement[bool], default_root: str, *, always: tuple[str, ...] = ()) -> Response:
+    """Answer a list; `always` are columns that a list of several types has whether asked for or not, as in XNAT."""
     schemas = call.hub.schemas
     names = [*call.query.get("columns", "").split(","), *call.query]
     root = root_type(schemas, default_root, names, call.query.get("xsiType", ""))
@@ -67,7 +68,7 @@ def _list(call: Call, where: ColumnElement[bool], default_root: str) -> Response
     return lists.answer(
         call,
         source,
-        lists.wanted_columns(call, source, default),
+        lists.wanted_columns(call, source, default, always=always if source.kind.abstract else ()),
         where=[where, Experiment.xsi_type.in_(schemas.extending(root))],
         order=Experiment.id,
         uri_prefix="/data/experiments/",

@@ -41,11 +41,12 @@ def list_projects(call: Call) -> Response:
             "insert_user": project.insert_user,
             "last_modified": project.last_modified,
             "project_access": project.accessibility,
+            "alias": ",".join(project.aliases or ()),
             "URI": f"/data/projects/{project.id}",
         }
         for project in call.db.scalars(query)
     ]
-    known = rows[0].keys() if rows else (*_COLUMNS, "URI")
+    known = rows[0].keys() if rows else (*_COLUMNS, "alias", "URI")
     wanted = [name for name in call.query.get("columns", "").split(",") if name in known and name != "URI"]
     return answers.table(rows, [*(wanted or _COLUMNS), "URI"], form=call.format, total=len(rows))
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from overread.hub.rest.columns import Column
 from overread.hub.schemas import SchemaRegistry
 
+_OTHER_NAMES = {("xnat:subjectData", "SUBJECT_ID"): "SUBJECTID"}
+"""Ids by which clients ask for fields that are listed under another."""
 _HIDDEN = frozenset({"imageSession_ID", "prearchivePath"})
 
 
@@ -26,7 +28,8 @@ def display_path(schemas: SchemaRegistry, xsi_type: str, field_id: str) -> str |
     path = field_id.removeprefix(f"{xsi_type}/")
     if path in kind.fields:
         return path
-    return next((known for name, known in displays(schemas, kind.name) if name == path.upper()), None)
+    wanted = _OTHER_NAMES.get((kind.name, path.upper()), path.upper())
+    return next((known for name, known in displays(schemas, kind.name) if name == wanted), None)
 
 
 def result_key(schemas: SchemaRegistry, root: str, column: Column, field_id: str) -> str:

@@ -52,7 +52,8 @@ def read_search(text: bytes) -> SearchDocument:
 def find_column(source: Source, element: str, field: str) -> Column:
     """Return the column of a field: its id among the displays of `element`, or an XML path. 422 if there is none."""
     path = display_path(source.schemas, element, field)
-    column = source.column(f"{element}/{path}") if path is not None else source.column(field)
+    names = (f"{element}/{path}",) if path is not None else _as_in_lists(field)
+    column = next((found for name in names if (found := source.column(name)) is not None), None)
     if column is None:
         raise unprocessable(f"{source.root} can't be searched by {field!r} of {element}.")
     return Column(
@@ -62,6 +63,11 @@ def find_column(source: Source, element: str, field: str) -> Column:
         column.needs,
         column.compare,
     )
+
+
+def _as_in_lists(field: str) -> tuple[str, ...]:
+    """Return names by which lists may know a field: ``INSERT_DATE`` is insert_date, ``GENDER_TEXT`` gender."""
+    return field, field.lower(), field.lower().removesuffix("_text")
 
 
 def conditions(source: Source, document: SearchDocument) -> tuple[list[ColumnElement[bool]], frozenset[str]]:
