@@ -57,6 +57,8 @@ class HubConfig:
         How often background services look for work.
     max_upload_bytes
         Largest request body.
+    metrics_token
+        Bearer token that ``/metrics`` takes; "" lets this machine ask without one.
     """
 
     home: Path
@@ -85,4 +87,5 @@ class HubConfig:
     tick_s: float = 0.5
     session_timeout_s: float = 900.0
     max_upload_bytes: int = 8 * 1024**3
+    metrics_token: str = ""
     require_login: bool = True

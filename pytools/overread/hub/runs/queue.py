@@ -99,6 +99,10 @@ class RunQueue:
         with self._work:
             self._work.notify_all()
 
+    def is_working(self) -> bool:
+        """Whether every slot is served."""
+        return not self._stopping.is_set() and all(thread.is_alive() for thread in self._threads)
+
     def kill(self, db: Session, container: Container, *, user: str) -> None:
         """End a run, or take it out of the queue, within the transaction of `db`."""
         target = container.parent_id or container.id

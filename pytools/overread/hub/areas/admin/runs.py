@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from overread.hub.areas.admin.sessions import status_is
 from overread.hub.areas.containers.view import describe, may_see_all
 from overread.hub.errors import bad_request, forbidden, not_found
 from overread.hub.http import Call, Route
+from overread.hub.metrics import stage_moments
 from overread.hub.models import Container, Experiment, Workflow
 from overread.hub.runs import states
 from overread.hub.runs.logs import STDERR, STDOUT
@@ -24,8 +24,6 @@ from overread.hub.runs.spec import run_folder
 STATES = ("queued", "running", "complete", "failed")
 _LOGS = {"stdout": STDOUT, "stderr": STDERR}
 _LOG_PIECE = 256 * 1024
-_ENDS = {"die", "timeout", "kill"}
-"""What a run's history says when its command has ended (see `overread.hub.runs.lifecycle`)."""
 
 
 def listed(call: Call) -> Response:
@@ -75,7 +73,7 @@ def queue(call: Call) -> Response:
     ended = sum(count for status, count in by_status.items() if states.is_finished(status))
     return JSONResponse(
         {
-            "slots": call.hub.config.workers,
+            "slots": len(call.hub.runs.slots),
             "queued": queued,
             "running": sum(by_status.values()) - queued - ended,
             "by-status": by_status,
@@ -164,30 +162,8 @@ def tail(path: Path, offset: int) -> tuple[str, int, int]:
 
 
 def stages(container: Container) -> list[dict[str, Any]]:
-    """Return the moments of a run: queued, started, finished (its command), stored (all of it).
-
-    A run that was put back into the queue begins anew: the times are those of its last beginning. A moment that has
-    not come, or that never will, is None.
-    """
-    history: list[Mapping[str, Any]] = list(container.history or [])
-    last = max((place for place, line in enumerate(history) if line["status"] == states.QUEUED), default=0)
-    started = finished = None
-    for line in history[last:]:
-        if line["status"] == states.RUNNING and started is None:
-            started = _time(line)
-        elif line["status"] in _ENDS and started is not None and finished is None:
-            finished = _time(line)
-    stored = container.ended if container.status.startswith(states.COMPLETE) else None
-    return [
-        {"name": "queued", "at": moment(container.created)},
-        {"name": "started", "at": moment(started)},
-        {"name": "finished", "at": moment(finished)},
-        {"name": "stored", "at": moment(stored)},
-    ]
-
-
-def _time(line: Mapping[str, Any]) -> datetime:
-    return datetime.fromtimestamp(line["time-recorded"] / 1000, UTC)
+    """Return the moments of a run, see `overread.hub.metrics.stage_moments`."""
+    return [{"name": name, "at": moment(at)} for name, at in stage_moments(container).items()]
 
 
 def _run(call: Call) -> Container:
