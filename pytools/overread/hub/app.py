@@ -26,6 +26,7 @@ from overread.hub.areas import (
     docker,
     events,
     experiments,
+    health,
     history,
     importer,
     missing,
@@ -47,6 +48,7 @@ from overread.hub.areas import (
 )
 from overread.hub.core import Hub
 from overread.hub.http import endpoint
+from overread.hub.metrics import Measured
 
 AREAS = (
     auth,
@@ -80,6 +82,7 @@ AREAS = (
     search,
     pages,
     admin,
+    health,
     missing,  # last: it answers only what no other area does
 )
 """Modules (or packages) with a list ``ROUTES``, and optionally ``assemble(hub)``. The first match answers."""
@@ -110,15 +113,17 @@ def create_app(hub: Hub) -> Starlette:
         finally:
             hub.stop()
 
+    routes = [
+        StarletteRoute(route.path, endpoint(hub, route), methods=route.methods.split())
+        for area in AREAS
+        for route in area.ROUTES
+    ]
     return Starlette(
-        routes=[
-            StarletteRoute(route.path, endpoint(hub, route), methods=route.methods.split())
-            for area in AREAS
-            for route in area.ROUTES
-        ],
+        routes=routes,
         middleware=[
             Middleware(OnePath),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED),
+            Middleware(Measured, metrics=hub.metrics, templates={route.endpoint: route.path for route in routes}),
         ],
         lifespan=lifespan,
     )
