@@ -23,10 +23,11 @@ from overread.hub.core import Hub
 from overread.hub.errors import HubError
 from overread.hub.models import Container
 from overread.hub.models.base import utc_now
-from overread.hub.runs import lifecycle, priorities, states
+from overread.hub.runs import ends, lifecycle, priorities, states
 from overread.hub.runs.documents import find_wrapper, save_command, set_enabled
 from overread.hub.runs.launch import queue_launch
 from overread.hub.runs.lifecycle import delay_of
+from overread.hub.runs.outputs import store_outputs
 from overread.hub.runs.runner import End, Exit, RunSpec
 from overread.hub.runs.spec import devices_of
 
@@ -292,14 +293,14 @@ def test_a_full_disk_while_storing_stores_nothing_then_all(
         return DONE
 
     bench = make(FakeRunner(work))
-    real, calls = lifecycle.store_outputs, []
+    calls: list[int] = []
 
     def store(*given: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
-            real(*given)
+            store_outputs(*given)
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(*given)
+        return store_outputs(*given)
 
     monkeypatch.setattr(lifecycle, "store_outputs", store)
     whole = document()["xnat"]
@@ -318,13 +319,13 @@ def test_the_state_is_written_down_once_the_database_answers_again(
     make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = make(FakeRunner(lambda _spec: Exit(End.EXITED, 3, "It went wrong.")))
-    real, calls = lifecycle.finish, []
+    calls: list[int] = []
 
     def finish(*given: Any, **named: Any) -> None:
         calls.append(1)
         if len(calls) < 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(*given, **named)
+        ends.finish(*given, **named)
 
     monkeypatch.setattr(lifecycle, "finish", finish)
     run = bench.launch(bench.command())

@@ -15,8 +15,8 @@ QUEUED, CREATED, RUNNING, WAITING = "Queued", "Created", "Running", "_Waiting"
 FINALIZING, COMPLETE, FAILED = "Finalizing", "Complete", "Failed"
 KILLED, STAGING, UPLOAD, WRAPUP = "Failed (Killed)", "Failed (Staging)", "Failed (Upload)", "Failed (Wrapup)"
 SETUP, CHAIN = "Failed (Setup)", "Failed (Orchestration)"
-REQUEUED, RETRY, TAKEN_UP = "Requeued", "Retry", "Taken up"
-"""Only in the history: put back after an end of the hub or a temporary failure, or taken up by another hub."""
+REQUEUED, RETRY, TAKEN_UP, RERUN = "Requeued", "Retry", "Taken up", "Rerun"
+"""Only in the history: put back after an end of the hub or a temporary failure, taken up by another hub, done again."""
 
 SYSTEM = "system"
 

@@ -22,6 +22,7 @@ from overread.hub.runs.documents import (
     is_enabled,
     save_command,
 )
+from overread.hub.runs.orchestrations import disable_those_with
 
 
 def listed(call: Call) -> Response:
@@ -63,7 +64,10 @@ def change(call: Call) -> Response:
 def delete(call: Call) -> Response:
     """Forget a command."""
     require_manager(call)
-    delete_command(call.db, get_command(call.db, call.params["command"]))
+    command = get_command(call.db, call.params["command"])
+    for wrapper in command.document["xnat"]:
+        disable_those_with(call.db, wrapper["id"])
+    delete_command(call.db, command)
     return answers.text(status=204)
 
 
@@ -105,6 +109,7 @@ def delete_wrapper(call: Call) -> Response:
     wrapper = find_wrapper(call.db, call.params["wrapper"])
     command = get_command(call.db, wrapper.command_id)
     document = copy.deepcopy(command.document)
+    disable_those_with(call.db, wrapper.id)
     del document["xnat"][_place(document, wrapper.id)]
     command.document = document
     forget_wrapper(call.db, wrapper.id)

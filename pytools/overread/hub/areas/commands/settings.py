@@ -15,6 +15,7 @@ from overread.hub.errors import bad_request
 from overread.hub.http import Call, Route
 from overread.hub.models import Enablement
 from overread.hub.runs.documents import Wrapper, config_of, is_enabled, set_config, set_enabled
+from overread.hub.runs.orchestrations import disable_those_with
 from overread.hub.runs.shapes import item_problems
 
 _INPUT_KEYS = ("description", "type", "default-value", "matcher", "user-settable", "advanced", "required")
@@ -36,8 +37,10 @@ def switch(call: Call) -> Response:
     """Enable or disable a wrapper for the site or in a project."""
     if "project" not in call.params:
         require_manager(call)
-    on = call.path.endswith("/enabled")
-    set_enabled(call.db, wrapper_of(call).id, call.params.get("project", ""), enabled=on)
+    on, wrapper = call.path.endswith("/enabled"), wrapper_of(call)
+    set_enabled(call.db, wrapper.id, call.params.get("project", ""), enabled=on)
+    if not on and "project" not in call.params:
+        disable_those_with(call.db, wrapper.id)
     after_commit(call.db, call.hub.warm_up.wake)
     return answers.text()
 

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, or_, select
 from starlette.responses import JSONResponse, Response
 
 from overread.hub import answers
@@ -19,18 +19,20 @@ from overread.hub.areas.containers.view import describe, may_see_all
 from overread.hub.database import after_commit
 from overread.hub.errors import bad_request, conflict, forbidden, not_found
 from overread.hub.http import Call, Route
-from overread.hub.models import Container
+from overread.hub.models import Container, Membership
 from overread.hub.runs.logs import STDERR, STDOUT, read_since
+from overread.hub.runs.rerun import rerun
 from overread.hub.runs.spec import run_folder
 from overread.hub.runs.states import is_finished
 
 _LOGS = {"stdout": STDOUT, "stderr": STDERR, STDOUT: STDOUT, STDERR: STDERR}
+_LARGE = 10**6
 _SORTABLE = {"id": Container.id, "status": Container.status, "status-time": Container.status_time}
 
 
 def listed(call: Call) -> Response:
     """List the runs that the caller launched, owns the project of, or administers."""
-    return _answer(call, (one for one in _rows(call) if _sees_all(call, one)))
+    return _answer(call, call.db.scalars(_seen(call, select(Container)).order_by(Container.id)))
 
 
 def listed_in_project(call: Call) -> Response:
@@ -61,10 +63,10 @@ def paged(call: Call) -> Response:
     column = _SORTABLE.get(str(paging.get("sort_col", "id")), Container.id)
     order = column.asc() if paging.get("sort_dir") == "asc" else column.desc()
     size, page = paging.get("size", 50), paging.get("page", 1)
-    if not all(isinstance(number, int) and number > 0 for number in (size, page)):
+    if not all(type(number) is int and 0 < number < _LARGE for number in (size, page)):
         raise bad_request("size and page must be positive numbers.")
-    rows = [one for one in call.db.scalars(select(Container).order_by(order)) if _sees_all(call, one)]
-    return _answer(call, rows[(page - 1) * size : page * size])
+    rows = _seen(call, select(Container)).order_by(order).offset((page - 1) * size).limit(size)
+    return _answer(call, call.db.scalars(rows))
 
 
 def show(call: Call) -> Response:
@@ -80,6 +82,16 @@ def kill(call: Call) -> Response:
         raise conflict(f"Container {container.id} has ended already: {container.status}.")
     call.hub.runs.kill(call.db, container, user=call.caller.login)
     return answers.text(str(container.id))
+
+
+def run_again(call: Call) -> Response:
+    """Queue a failed run again: 201 and the new run, or 200 and the run that does it again already."""
+    old = _readable(call, _find(call))
+    if not may(call.db, call.caller, old.project, Right.EDIT):
+        raise forbidden(f"The user may not launch containers in project {old.project}.")
+    new, made = rerun(call.db, call.hub, old, user=call.caller.login)
+    answer = {"id": new.id, "rerun-of": old.id, "status": new.status, "created": made}
+    return JSONResponse(answer, status_code=201 if made else 200)
 
 
 def delete(call: Call) -> Response:
@@ -169,6 +181,18 @@ def _sees_all(call: Call, container: Container) -> bool:
     return may_see_all(call.caller, container, owns_project=owns)
 
 
+def _seen(call: Call, rows: Select[Container]) -> Select[Container]:
+    """Leave of `rows` those whose inside the caller sees (see `may_see_all`)."""
+    if call.flag("nonfinalized"):
+        ended = or_(*(func.lower(Container.status).startswith(word) for word in ("complete", "failed")))
+        rows = rows.where(~ended)
+    if call.caller.is_admin:
+        return rows
+    login = call.caller.login
+    owned = select(Membership.project).where(Membership.login == login, Membership.role == "owner")
+    return rows.where(or_(Container.user == login, Container.project.in_(owned)))
+
+
 def _rows(call: Call, *, project: str | None = None) -> list[Container]:
     rows = select(Container).order_by(Container.id)
     if project is not None:
@@ -206,6 +230,7 @@ ROUTES = [
     Route("POST", "/xapi/containers/{container}/kill", kill),
     Route("POST", "/xapi/projects/{project}/containers/{container}/kill", kill, Access.READ),
     Route("POST", "/xapi/containers/{container}/finalize", finalize),
+    Route("POST", "/xapi/overread/runs/{container}/rerun", run_again),
     Route("GET", "/xapi/containers/{container}/logs", logs),
     Route("GET", "/xapi/containers/{container}/logs/{file}", log),
     Route("GET", "/xapi/containers/{container}/logSince/{file}", log_since),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from overread.hub.access import Caller
 from overread.hub.models import Container
+from overread.hub.runs.priorities import word_of
 
 HIDDEN = "[REDACTED]"
 _MASKED = "******"
@@ -34,7 +36,7 @@ def describe(container: Container, *, full: bool, backend: str) -> dict[str, Any
 
     Notes
     -----
-    ``reason`` and ``progress`` are the hub's own keys.
+    ``reason``, ``progress`` and all from ``priority`` on are the hub's own keys.
     """
     resolved = container.resolved
     shown: dict[str, Any] = {
@@ -55,13 +57,20 @@ def describe(container: Container, *, full: bool, backend: str) -> dict[str, Any
         "parent-source-object-name": resolved.get("parent-source-object-name"),
         "ports": {},
         "swarm-constraints": [],
-        "runtime": None,
-        "gpus": None,
-        "generic-resources": {},
+        "runtime": resolved.get("runtime"),
+        "gpus": resolved.get("gpus"),
+        "generic-resources": resolved.get("generic-resources") or {},
         "secrets": [],
         "log-paths": [],
         "reason": container.reason,
         "progress": container.progress,
+        "priority": word_of(container.priority),
+        "slot": container.slot,
+        "attempts": container.attempts,
+        "next-attempt": _milliseconds(container.not_before),
+        "rerun-of": container.rerun_of,
+        "image-digest": container.image_digest,
+        "versions": container.versions,
     }
     shown |= {key: resolved.get(key) for key in _FROM_RESOLVED}
     if not full:
@@ -73,6 +82,10 @@ def describe(container: Container, *, full: bool, backend: str) -> dict[str, Any
         "outputs": container.outputs,
         "history": container.history,
     }
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp() * 1000) if moment is not None else None
 
 
 def _raw(container: Container) -> list[dict[str, Any]]:

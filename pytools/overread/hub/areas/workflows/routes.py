@@ -18,7 +18,7 @@ TYPE = "wrk:workflowData"
 _NEEDED = ("id", "pipeline_name", "launch_time", "data_type")
 _TEXT_FIELDS = ("status", "justification", "comments")
 _COLUMNS = ("workflow_id", "id", "pipeline_name", "data_type", "ExternalID", "status", "launch_time", "create_user",
-            "percentageComplete", "current_step_id", "comments", "jobid")  # fmt: skip
+            "percentageComplete", "current_step_id", "next_step_id", "comments", "jobid")  # fmt: skip
 
 
 def show(call: Call) -> Response:
@@ -102,7 +102,8 @@ def _row(call: Call, workflow: Workflow) -> dict[str, Any]:
         "launch_time": answers.cell(workflow.launch_time),
         "create_user": workflow.user,
         "percentageComplete": done,
-        "current_step_id": progress.get("stage", ""),
+        "current_step_id": progress.get("stage") or workflow.current_step_id,
+        "next_step_id": workflow.next_step_id,
         "comments": workflow.comments,
         "jobid": workflow.job_id,
     }
