@@ -240,35 +240,25 @@ def test_what_automation_began_and_a_user_did_again_is_not_begun_a_third_time(st
 
 
 @pytest.mark.slow
-def test_a_thousand_launches_at_once_end_exactly_once_each(
-    start: Start, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_thousand_launches_at_once_end_exactly_once_each(start: Start) -> None:
     runner = FakeRunner()
     running = start(runner, workers=4)
     with running.client() as client:
         wrapper = install(client)
         sessions = [add_session(running.hub, f"S{number}", event="") for number in range(10)]
-        began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda n: launch(client, wrapper, sessions[n % 10]), range(500)))
-        one_by_one_s = time.monotonic() - began
         assert {answer.status_code for answer in answers} == {200}
         body = {"session": json.dumps([f"/archive/experiments/{one}" for one in sessions * 50])}
-        began_bulk = time.monotonic()
         told = client.post(launch_url(wrapper, verb="bulklaunch"), json=body, timeout=120).json()
-        bulk_s = time.monotonic() - began_bulk
         assert (len(told["successes"]), told["failures"]) == (500, [])
         wait_for_all(client, 1000)
-        whole_s = time.monotonic() - began
         runs = client.get("/xapi/projects/P/containers").json()
         assert len(runs) == 1000
         assert {run["status"] for run in runs} == {"Complete"}
         assert set(Counter(runner.order()).values()) == {1}
         assert all([line["status"] for line in run["history"]].count("Complete") == 1 for run in runs)
         assert client.get(f"/xapi/event_tracking/{told['bulk-launch-id']}").json()["succeeded"] is True
-    record_property("requests_per_s", round(500 / one_by_one_s))
-    record_property("bulk_launches_per_s", round(500 / bulk_s))
-    record_property("runs_per_s", round(1000 / whole_s))
 
 
 def wait_for_all(client: httpx.Client, count: int) -> None:
