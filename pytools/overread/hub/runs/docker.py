@@ -11,7 +11,6 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
@@ -21,6 +20,7 @@ from overread.hub.runs.engine_runner import (
     EngineRun,
     EngineRunner,
     log_configuration,
+    moment,
     ulimits,
     unless_conflict,
     variables,
@@ -51,7 +51,7 @@ class DockerRunner(EngineRunner):
             raise PermanentRunnerError(f"Image {spec.image} {spec.image_digest} is not on the engine: it was removed.")
         name = engines.container_name(spec.run_id)
         with unless_conflict():
-            api.create_container_from_config(self._configuration(spec, image.id), name=name)  # type: ignore[no-untyped-call]
+            api.create_container_from_config(self._configuration(spec, image.id), name=name)
         return dict(api.inspect_container(name))
 
     def find(self, api: APIClient, name: str) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ class DockerRunner(EngineRunner):
                 raise
             about = api.inspect_container(handle)
         run = EngineRun(Watch(spec, listener), handle)
-        run.watch.begin(elapsed_s=max(0.0, time.time() - _moment(about["State"]["StartedAt"])))
+        run.watch.begin(elapsed_s=max(0.0, time.time() - moment(about["State"]["StartedAt"])))
         run.watch.capture(self._log(run, out=True), self._log(run, out=False))
         with self.lock:
             self.runs[handle] = run
@@ -182,9 +182,3 @@ class DockerRunner(EngineRunner):
             "Labels": engines.labels(self.owner, spec.run_id),
             "HostConfig": host,
         }
-
-
-def _moment(text: str) -> float:
-    """Return a time of the engine, seconds of the epoch."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6].ljust(6, '0')}+00:00").timestamp()

@@ -34,7 +34,7 @@ _OPEN_LOGS = 256
 _USER = "1000"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 63  # Swarm's limit
-_NEVER_RIGHT = ("executable file not found", "no such file or directory", "invalid mount", "invalid reference format")
+NEVER_RIGHT = ("executable file not found", "no such file or directory", "invalid mount", "invalid reference format")
 _NO_SUCH_IMAGE = ("manifest unknown", "not found", "access denied", "does not exist", "unauthorized")
 
 
@@ -146,7 +146,7 @@ class Engine:
         except docker.errors.APIError as problem:
             said = one_line(str(problem.explanation or problem))
             fault = (problem.status_code or _SERVER_FAULT) >= _SERVER_FAULT
-            permanent = not fault or any(words in said.lower() for words in _NEVER_RIGHT)
+            permanent = not fault or any(words in said.lower() for words in NEVER_RIGHT)
             kind = PermanentRunnerError if permanent else TemporaryRunnerError
             raise kind(f"The container engine could not {what}: {said}") from problem
         except (

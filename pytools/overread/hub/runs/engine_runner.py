@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
@@ -31,7 +32,7 @@ FROM_OUTSIDE = (137, 143, 255)
 MIB = 1024**2
 
 _FIRST_LOOK_S, _LOOK_EVERY_S = 0.05, 1.0
-_PATIENCE_S = 120.0
+PATIENCE_S = 120.0
 _LOG_FILES = 2
 
 
@@ -53,6 +54,8 @@ class EngineRun:
     """Since when the engine (or its host) has not answered."""
     was_away: bool = False
     told_to_end: bool = False
+    begun: bool = False
+    """Whether its time counts from the moment at which a host began it."""
     ended: threading.Event = field(default_factory=threading.Event)
     exit: Exit | None = None
 
@@ -85,7 +88,7 @@ class EngineRunner(ABC):
     backend: str
     outlives_hub = True
 
-    def __init__(self, engine: Engine, *, owner: str, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, engine: Engine, *, owner: str, patience_s: float = PATIENCE_S) -> None:
         self.engine, self.owner, self.patience_s = engine, owner, patience_s
         self.runs: dict[str, EngineRun] = {}
         self.lock = threading.Lock()
@@ -253,3 +256,9 @@ def unless_conflict() -> Iterator[None]:
     except docker.errors.APIError as problem:
         if problem.status_code != engines.CONFLICT:
             raise
+
+
+def moment(text: str) -> float:
+    """Return a time as the engine writes it, seconds of the epoch."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6].ljust(6, '0')}+00:00").timestamp()

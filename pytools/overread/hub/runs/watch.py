@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overread.hub.runs.logs import STDERR, STDOUT, Capture, Chunks, one_line, parse_progress
-from overread.hub.runs.runner import End, Exit, Limits, Listener, RunSpec
+from overread.hub.runs.runner import End, Exit, Limits, Listener, Progress, RunSpec
 
 LEAST_FREE_BYTES = 512 * 1024**2
 """A run that leaves the disk less than this is ended: the hub has to go on."""
@@ -71,7 +71,7 @@ class Watch:
         self.spec.log_folder.mkdir(parents=True, exist_ok=True)
         limit = self.spec.limits.log_bytes
         self._captures = [
-            Capture(out, self.spec.log_folder / STDOUT, limit=limit, on_line=self._tell),
+            Capture(out, self.spec.log_folder / STDOUT, limit=limit, on_line=self._tell_line),
             Capture(err, self.spec.log_folder / STDERR, limit=limit, on_line=self._remember),
         ]
 
@@ -104,10 +104,14 @@ class Watch:
     def _written(self) -> list[Path]:
         return [mount.source for mount in self.spec.mounts if mount.writable]
 
-    def _tell(self, line: str) -> None:
+    def tell(self, progress: Progress) -> None:
+        """Pass on how far the run is."""
+        self._listener.progress(progress)
+
+    def _tell_line(self, line: str) -> None:
         progress = parse_progress(line)
         if progress is not None:
-            self._listener.progress(progress)
+            self.tell(progress)
 
     def _remember(self, line: str) -> None:
         if line != self._notice:
