@@ -17,6 +17,7 @@ from overread.hub.sessions import Sessions
 
 if TYPE_CHECKING:
     from overread.hub.areas.dicomweb.metadata import MetadataCache
+    from overread.hub.areas.importer.inbox import Inbox
     from overread.hub.arrival.commitments import Commitments
     from overread.hub.arrival.completion import ArrivalService
     from overread.hub.arrival.intake import Intake
@@ -52,6 +53,7 @@ class Hub:
     """
 
     receivers: Receivers
+    inbox: Inbox
     intake: Intake
     commitments: Commitments
     arrival: ArrivalService

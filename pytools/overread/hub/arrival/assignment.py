@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -11,9 +12,9 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival.objects import text
-from overread.hub.arrival.routing import RoutingExpression, first_match
+from overread.hub.arrival.routing import RoutingExpression, first_match, parse_expressions
 from overread.hub.layout import clean_label
-from overread.hub.models import Project
+from overread.hub.models import ConfigEntry, Project
 
 UNASSIGNED: Final = "Unassigned"
 """The prearchive's folder for what no project takes."""
@@ -23,6 +24,15 @@ _TOKEN: Final = re.compile(r"(?:^|[\s,;])(Project|Subject|Session|AA):([^\s,;]+)
 _MAX_LABEL: Final = 64
 _PROJECT: Final = select(Project.deleted).where(Project.id == bindparam("name"))
 _ALIASES: Final = select(Project.id, Project.aliases).where(Project.deleted.is_(False))
+
+_RULES_TOOL: Final = "dicom"
+_RULES_PATHS: Final = ("projectRules", "subjectRules", "sessionRules")
+"""Where the configuration service keeps the site's routing expressions."""
+_SITE_RULES: Final = (
+    select(ConfigEntry.path, ConfigEntry.status, ConfigEntry.contents)
+    .where(ConfigEntry.project == "", ConfigEntry.tool == _RULES_TOOL)
+    .order_by(ConfigEntry.version)
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,10 @@ class Hints:
         Whether the session waits until somebody commits it, however long nothing arrives.
     source, visit
         What the sender calls them; kept with the session.
+    timestamp
+        The session's timestamp in the prearchive, if it is a new one and the timestamp is free.
+    replaces
+        Whether an object takes the place of another one with its UID that is in the archive.
     """
 
     project: str = ""
@@ -54,6 +68,8 @@ class Hints:
     prevent_auto_commit: bool = False
     source: str = ""
     visit: str = ""
+    timestamp: str = ""
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ class Assignment:
         Label.
     auto_archive
         Whether to archive without being asked; None leaves it to the project.
-    prevent_anon, prevent_auto_commit, source, visit
+    prevent_anon, prevent_auto_commit, source, visit, timestamp, replaces
         As in `Hints`.
     """
 
@@ -92,6 +108,8 @@ class Assignment:
     prevent_auto_commit: bool = False
     source: str = ""
     visit: str = ""
+    timestamp: str = ""
+    replaces: bool = False
 
 
 def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: Hints | None = None) -> Assignment:
@@ -111,27 +129,29 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
     Returns
     -------
     Assignment
-        For each part the first of these that gives something: hint, receiver's expression, ``Project:X Subject:S
-        Session:E`` in the comments, XNAT's default. A project is only taken if there is one of this ID or alias.
+        For each part the first of these that gives something: hint, receiver's expression, the site's expression,
+        ``Project:X Subject:S Session:E`` in the comments, XNAT's default. A project is only taken if there is one of
+        this ID or alias.
     """
-    rules, hints = rules or Rules(), hints or Hints()
+    rules, hints, site = rules or Rules(), hints or Hints(), _site_rules(db)
     tokens = _tokens(dataset)
     projects = (
         hints.project,
         first_match(rules.project, dataset),
+        first_match(site.project, dataset),
         tokens.get("project", ""),
         text(dataset, "StudyDescription"),
         text(dataset, "AccessionNumber"),
     )
     subjects = (
         hints.subject,
-        first_match(rules.subject, dataset),
+        first_match(rules.subject, dataset) or first_match(site.subject, dataset),
         tokens.get("subject", ""),
         text(dataset, "PatientName"),
     )
     sessions = (
         hints.session,
-        first_match(rules.session, dataset),
+        first_match(rules.session, dataset) or first_match(site.session, dataset),
         tokens.get("session", ""),
         text(dataset, "PatientID"),
     )
@@ -147,6 +167,8 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
         prevent_auto_commit=hints.prevent_auto_commit,
         source=hints.source,
         visit=hints.visit,
+        timestamp=hints.timestamp,
+        replaces=hints.replaces,
     )
 
 
@@ -156,6 +178,31 @@ def find_project(db: Session, name: str) -> str:
     if found is not None:
         return "" if found.deleted else name
     return next((row.id for row in db.execute(_ALIASES) if name in (row.aliases or ())), "")
+
+
+def check_site_rules(*, tool: str, path: str, contents: str | None) -> None:
+    """Refuse site-wide routing expressions that can't be read, with 400 and the line."""
+    if tool == _RULES_TOOL and path in _RULES_PATHS:
+        parse_expressions(contents)
+
+
+def _site_rules(db: Session) -> Rules:
+    """Return the site's routing expressions, looked up once a transaction."""
+    known = db.info.get("site_rules")
+    if isinstance(known, Rules):
+        return known
+    texts: dict[str, str] = {}
+    for row in db.execute(_SITE_RULES):  # the newest version of each comes last
+        texts[row.path] = row.contents if row.status == "enabled" else ""
+    project, subject, session = (_expressions(texts.get(path, "")) for path in _RULES_PATHS)
+    rules = Rules(project, subject, session)
+    db.info["site_rules"] = rules
+    return rules
+
+
+@lru_cache(maxsize=16)
+def _expressions(lines: str) -> tuple[RoutingExpression, ...]:
+    return parse_expressions(lines)
 
 
 def _usable(db: Session, name: str, allowed: frozenset[str] | None) -> str:

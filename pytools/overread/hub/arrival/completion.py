@@ -6,6 +6,7 @@ when nothing has arrived for a while. What was decided stands in words on the se
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from overread.hub.arrival.objects import SUMMARY_KEYWORDS, json_value, read_file
 from overread.hub.arrival.recovery import recover
 from overread.hub.core import Ticker
 from overread.hub.errors import HubError
-from overread.hub.models import ConfigEntry, Experiment, PrearchiveSession, ReceivedObject
+from overread.hub.models import ConfigEntry, Experiment, PrearchiveSession, ReceivedObject, SiteSetting
 from overread.hub.models.base import utc_now
 from overread.study.completion import decide
 from overread.study.manifest import StoredStudy, load_stored_study
@@ -101,8 +102,10 @@ def settle(hub: Hub, prearchive_pk: int) -> None:
 
 def judge(db: Session, hub: Hub, session: PrearchiveSession, *, now: datetime) -> Verdict:
     """Decide what is done with a session that is arriving."""
+    if session.prevent_auto_commit:
+        return Verdict("wait", "it is kept open until somebody commits it")
     quiet_s = max(0.0, (now - session.last_modified).total_seconds())
-    default_s = hub.config.quiet_default_s
+    default_s = quiet_time_s(db, hub)
     if session.project == UNASSIGNED:
         return _when_quiet("ready", quiet_s, default_s, "no project took it: move it into one")
     study, problem = stored_study(db, session.project)
@@ -113,6 +116,16 @@ def judge(db: Session, hub: Hub, session: PrearchiveSession, *, now: datetime) -
     if verdict.state == "archive" and not prearchive.archives_itself(db, session):
         return Verdict("ready", f"{verdict.reason}; not archived without being asked")
     return verdict
+
+
+def quiet_time_s(db: Session, hub: Hub) -> float:
+    """Return how long nothing may arrive until a session without a study's rules counts as whole.
+
+    The site preference ``sessionXmlRebuilderInterval`` (minutes) holds once somebody has set it, the hub's own
+    setting until then.
+    """
+    setting = db.get(SiteSetting, "sessionXmlRebuilderInterval")
+    return hub.config.quiet_default_s if setting is None else 60.0 * int(json.loads(setting.value))
 
 
 def stored_study(db: Session, project: str) -> tuple[StoredStudy | None, str]:
@@ -206,7 +219,8 @@ def _do(db: Session, hub: Hub, session: PrearchiveSession, verdict: Verdict) -> 
         return
     session.reason = verdict.reason
     if verdict.state == "archive":
-        request = ArchiveRequest(user=SYSTEM.login, overwrite="append", same_study=True, reason=verdict.reason)
+        overwrite = prearchive.overwrites_by_itself(db, session)
+        request = ArchiveRequest(user=SYSTEM.login, overwrite=overwrite, same_study=True, reason=verdict.reason)
         target = archive_session(db, hub, session, request)
         log.info("archived study %s as %s: %s", session.study_instance_uid, target.id, verdict.reason)
     elif verdict.state == "ready":

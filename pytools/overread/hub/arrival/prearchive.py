@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
@@ -28,8 +28,8 @@ _OPERATIONS: Final = ("ARCHIVING", "BUILDING", "DELETING", "MOVING", "SEPARATING
 LOCKED: Final = frozenset(f"{prefix}{name}" for prefix in ("", "_", "QUEUED_") for name in _OPERATIONS)
 """States in which something is done with a session that nothing else may disturb."""
 STATES: Final = LOCKED | {CONFLICT, ERROR, READY, RECEIVING, "RECEIVING_INTERRUPT"}
-MANUAL_CODE: Final = 0
-"""A project's prearchive_code: nothing is archived without being asked (4 and 5 archive by themselves)."""
+MANUAL_CODE, OVERWRITE_CODE = 0, 5
+"""A project's prearchive_code: 0 archives nothing without being asked; 4 and 5 do, and 5 overwrites what is there."""
 
 _OPEN: Final = (
     select(PrearchiveSession)
@@ -54,7 +54,7 @@ def open_session(
     if session is None:
         session = PrearchiveSession(
             project=assignment.project,
-            timestamp=free_timestamp(db, assignment.project),
+            timestamp=free_timestamp(db, assignment.project, assignment.timestamp),
             name=assignment.session,
             subject=assignment.subject,
             study_instance_uid=study_instance_uid,
@@ -148,6 +148,12 @@ def archives_itself(db: Session, session: PrearchiveSession) -> bool:
     return project is not None and project.prearchive_code != MANUAL_CODE
 
 
+def overwrites_by_itself(db: Session, session: PrearchiveSession) -> Literal["append", "delete"]:
+    """Whether objects that are archived without anyone asking take the place of others with their UIDs."""
+    project = db.get(Project, session.project)
+    return "delete" if project is not None and project.prearchive_code == OVERWRITE_CODE else "append"
+
+
 def delete(db: Session, hub: Hub, session: PrearchiveSession, *, reason: str) -> None:
     """Delete a session with its files; the ledger keeps its lines."""
     db.execute(
@@ -157,6 +163,15 @@ def delete(db: Session, hub: Hub, session: PrearchiveSession, *, reason: str) ->
     )
     session.status, session.reason = DELETED, reason
     remove_folder_later(db, hub, session)
+
+
+def delete_objects(db: Session, hub: Hub, objects: Iterable[ReceivedObject], reason: str) -> None:
+    """Delete objects of a session with their files; the ledger keeps their lines."""
+    for item in objects:
+        path = hub.layout.home / item.path
+        after_commit(db, lambda path=path: path.unlink(missing_ok=True))  # type: ignore[misc]
+        item.state, item.reason, item.path = "deleted", reason, ""
+    db.flush()
 
 
 def remove_folder_later(db: Session, hub: Hub, session: PrearchiveSession) -> None:

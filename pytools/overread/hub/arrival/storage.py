@@ -158,7 +158,11 @@ def refuse(hub: Hub, spooled: Spooled, *, reason: str, source: str, header: Head
 def _settle(db: Session, hub: Hub, incoming: Incoming, assignment: Assignment) -> Receipt | None:
     """Settle what becomes of an object that its session has already; None if it has not."""
     spooled, header = incoming.spooled, incoming.header
-    known = _waiting(db, hub, assignment, header) or _archived(db, hub, assignment, header)
+    known = _waiting(db, hub, assignment, header)
+    if known is None:
+        known = _archived(db, hub, assignment, header)
+    if known is not None and known.session_id and assignment.replaces and known.digest != spooled.digest:
+        known = None  # the one in the archive gives way when the session is archived
     if known is None:
         return None
     line = _line(incoming.source, spooled, header)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -53,9 +53,10 @@ def admit(receiver: Receiver | None, *, calling: str, address: str) -> Admission
 
 def rules_of(receiver: Receiver) -> Rules:
     """Return a receiver's routing expressions; none while they are switched off."""
+    anonymises = receiver.settings.get("anonymizationEnabled", True) is True
     if not receiver.settings.get("routingExpressionsEnabled"):
-        return Rules()
-    return rules_from(receiver.settings)
+        return Rules(anonymises=anonymises)
+    return replace(rules_from(receiver.settings), anonymises=anonymises)
 
 
 def rules_from(settings: Mapping[str, Any]) -> Rules:

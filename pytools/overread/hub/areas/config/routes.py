@@ -10,6 +10,7 @@ from overread.hub import answers
 from overread.hub.access import Right
 from overread.hub.areas.config import store
 from overread.hub.arrival.anonymising import check_config
+from overread.hub.arrival.assignment import check_site_rules
 from overread.hub.errors import bad_request, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import ConfigEntry
@@ -60,6 +61,7 @@ def put_config(call: Call) -> Response:
     """Store a configuration, 201 the first time; ``status=`` switches it on or off."""
     project = _project(call, Right.OWN)
     contents = call.text() if call.uploads else call.form.get("contents")
+    check_site_rules(tool=call.params["tool"] if not project else "", path=call.params["path"], contents=contents)
     check_config(tool=call.params["tool"], path=call.params["path"], contents=contents)
     _entry, first = store.put_config(
         call.db,

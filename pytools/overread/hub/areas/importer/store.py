@@ -2,74 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
+from overread.hub.areas.importer.options import Options
 from overread.hub.areas.prearchive.store import archive_uri
 from overread.hub.arrival import prearchive, spooling, storage
 from overread.hub.arrival.archive import ArchiveRequest, archive_session
-from overread.hub.arrival.assignment import UNASSIGNED, Hints
+from overread.hub.arrival.assignment import UNASSIGNED
+from overread.hub.arrival.conflicts import EXISTS
 from overread.hub.arrival.objects import read_file_header
 from overread.hub.arrival.storage import Incoming, Receipt
 from overread.hub.errors import HubError, bad_request, conflict
-from overread.hub.models import Experiment, PrearchiveSession
+from overread.hub.models import Experiment, PrearchiveSession, ReceivedObject
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The parameter ``dest``: where an import goes.
-
-    Parameters
-    ----------
-    archive
-        Whether to the archive; else to the prearchive.
-    project, subject, session
-        As far as the path names them.
-    """
-
-    archive: bool = False
-    project: str = ""
-    subject: str = ""
-    session: str = ""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the sender of an import asks for.
-
-    Parameters
-    ----------
-    hints
-        Where objects belong.
-    source
-        For the ledger.
-    user
-        Login.
-    commit
-        Whether sessions are closed at the end.
-    archive
-        Whether they are archived then; None leaves it to the project.
-    overwrite
-        Whether a session that is there already may be added to.
-    skip_unreadable
-        Whether files that are no DICOM are passed over.
-    """
-
-    hints: Hints
-    source: str
-    user: str
-    commit: bool = False
-    archive: bool | None = None
-    overwrite: Literal["none", "append"] = "none"
-    skip_unreadable: bool = False
 
 
 @dataclass
@@ -90,56 +45,40 @@ class Imported:
             self.archived.append(receipt.session_id)
 
 
-def parse_destination(path: str) -> Destination:
-    """Read ``dest``.
-
-    Raises
-    ------
-    HubError
-        400: it is no such path.
-    """
-    parts = [part for part in path.removeprefix("/data").split("/") if part]
-    if not parts:
-        return Destination()
-    place, *rest = parts
-    if place not in {"archive", "prearchive"}:
-        raise bad_request(f"dest={path!r}: begin with /archive or /prearchive.")
-    names = dict(zip(rest[::2], rest[1::2], strict=False))
-    if place == "prearchive":
-        return Destination(project=names.get("projects", ""))
-    unknown = set(rest[::2]) - {"projects", "subjects", "experiments"}
-    if unknown:
-        raise bad_request(f"dest={path!r}: {sorted(unknown)[0]!r} has no place in it.")
-    return Destination(
-        archive=True,
-        project=names.get("projects", ""),
-        subject=names.get("subjects", ""),
-        session=names.get("experiments", ""),
-    )
-
-
 def take_files(hub: Hub, files: Iterable[Iterable[bytes]], options: Options) -> Imported:
-    """Store files, each in a transaction of its own.
+    """Store files, each in a transaction of its own: all of them, or in the end none.
 
     Raises
     ------
     HubError
         400: one is no DICOM (unless those are passed over), or none is; 507: the disk is full.
     """
+    source = f"import {options.handler} {secrets.token_hex(4)} by {options.user}"
+    try:
+        return _take_files(hub, files, options, source)
+    except HubError as problem:
+        _withdraw(hub, source, problem.reason)
+        raise
+    except BaseException:
+        _withdraw(hub, source, "the hub failed")
+        raise
+
+
+def _take_files(hub: Hub, files: Iterable[Iterable[bytes]], options: Options, source: str) -> Imported:
     imported = Imported()
     problem: DataError | None = None
     for pieces in files:
         if not spooling.has_room(hub, 0):
-            raise HubError(507, "The hub's disk is full: nothing more was stored.")
+            raise HubError(507, "The hub's disk is full: nothing was stored.")
         spooled = spooling.spool_file(hub, pieces)
         try:
-            incoming = Incoming(spooled, read_file_header(spooled.path), options.source)
+            incoming = Incoming(spooled, read_file_header(spooled.path), source)
             imported.add(storage.store(hub, incoming, hints=options.hints))
         except DataError as fault:
             problem = fault
             imported.unreadable += 1
             if not options.skip_unreadable:
-                storage.refuse(hub, spooled, reason=str(fault), source=options.source)
+                storage.refuse(hub, spooled, reason=str(fault), source=source)
                 raise bad_request(f"A file was not taken: {fault}") from fault
         finally:
             spooled.path.unlink(missing_ok=True)
@@ -148,12 +87,39 @@ def take_files(hub: Hub, files: Iterable[Iterable[bytes]], options: Options) -> 
     return imported
 
 
-def finish(db: Session, hub: Hub, imported: Imported, options: Options) -> Sequence[str]:
-    """Close and archive the sessions of an import, as asked; return the path of each."""
+def _withdraw(hub: Hub, source: str, reason: str) -> None:
+    """Take back what an import stored that failed: its sender was told that nothing was taken."""
+    with hub.database.write() as db:
+        mine = select(ReceivedObject).where(ReceivedObject.source == source, ReceivedObject.state == "received")
+        lines = db.scalars(mine).all()
+        prearchive.delete_objects(db, hub, lines, f"the rest of its import was refused: {reason}")
+        touched = {line.prearchive_pk for line in lines}
+        for session in db.scalars(select(PrearchiveSession).where(PrearchiveSession.pk.in_(touched))).all():
+            if not prearchive.objects_of(db, session):
+                prearchive.delete(db, hub, session, reason="its import was refused")
+
+
+def finish(hub: Hub, imported: Imported, options: Options) -> Sequence[str]:
+    """Close and archive the sessions of an import, as asked; return the path of each.
+
+    Raises
+    ------
+    HubError
+        400: a session importer got several sessions; 409: a session is there already. They wait in the prearchive.
+    """
+    if options.handler == "SI" and len(imported.waiting) > 1 and not options.to_prearchive:
+        for pk in imported.waiting:
+            prearchive.mark(hub, pk, prearchive.READY, "it came with others in one import of a single session")
+        raise bad_request("Upload included files for multiple imaging sessions.")
+    with hub.database.write() as db:
+        return _finish(db, hub, imported, options)
+
+
+def _finish(db: Session, hub: Hub, imported: Imported, options: Options) -> Sequence[str]:
     uris: list[str] = []
     sessions = [db.get_one(PrearchiveSession, pk) for pk in imported.waiting]
     if not sessions and options.archive and options.overwrite == "none":
-        raise conflict("Session already exists, retry with overwrite enabled")
+        raise conflict(EXISTS)
     for session in sessions:
         if session.session_id is not None:  # it was whole, and is archived already
             uris.append(archive_uri(db, db.get_one(Experiment, session.session_id)))
@@ -172,17 +138,9 @@ def finish(db: Session, hub: Hub, imported: Imported, options: Options) -> Seque
 
 
 def _archives(db: Session, session: PrearchiveSession, options: Options) -> bool:
-    if session.project == UNASSIGNED:
+    if session.project == UNASSIGNED or (options.to_prearchive and options.archive is None):
         return False
     return prearchive.archives_itself(db, session) if options.archive is None else options.archive
-
-
-def flag(values: Mapping[str, str], *names: str) -> bool | None:
-    """Return the first of these parameters that is given, as yes or no."""
-    for name in names:
-        if name in values:
-            return values[name].lower() == "true"
-    return None
 
 
 def file_pieces(path: Path) -> Iterable[bytes]:

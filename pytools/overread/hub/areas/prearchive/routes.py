@@ -5,18 +5,16 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 
 from overread.hub import answers
-from overread.hub.access import Access, Right
-from overread.hub.areas.prearchive import store
+from overread.hub.access import Access
+from overread.hub.areas.prearchive import archiving, store
 from overread.hub.arrival import prearchive
-from overread.hub.arrival.archive import ArchiveRequest, archive_session
 from overread.hub.arrival.moving import move_session
-from overread.hub.errors import HubError, bad_request
+from overread.hub.errors import HubError, bad_request, conflict, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import PrearchiveSession
 
@@ -46,15 +44,25 @@ def show(call: Call) -> Response:
     if call.format == "zip":
         return _zip(call, session)
     if call.format == "xml":
-        raise HubError(404, "The session's XML is built when it is archived.")
+        raise HubError(
+            404,
+            "The named session exists, but its XNAT session document is not available: it is built when the session"
+            " is archived.",
+        )
     return _table(call, [session])
 
 
 def show_logs(call: Call) -> Response:
     """Say why a session is in its state."""
     entries = store.logs(_session(call))
-    if call.params.get("which"):
+    which = call.params.get("which")
+    if which == "last":
         return answers.text(entries[-1]["entry"] if entries else "")
+    if which:
+        found = [entry["entry"] for entry in entries if entry["id"] == which]
+        if not found:
+            raise not_found(f"log entry {which}")
+        return answers.text(found[0])
     return answers.table(entries, ("id", "date", "entry"), form=call.format or "json", total=len(entries))
 
 
@@ -85,6 +93,8 @@ def act(call: Call) -> Response:
     """Build, commit, move a session or set its status."""
     session = _session(call)
     action = call.query.get("action", call.form.get("action", "")).lower()
+    if action in {"build", "commit", "move"}:
+        _check_unlocked(session)
     match action:
         case "build":
             _build(session)
@@ -98,7 +108,7 @@ def act(call: Call) -> Response:
             return _uri(prearchive.uri_of(session), status=301)
         case "reset-status":
             _set_status(session, prearchive.READY)
-            return answers.text()
+            return _uri(prearchive.uri_of(session), status=200)
         case "set-status":
             _set_status(session, _parameter(call, "status").upper())
             return answers.text()
@@ -109,35 +119,38 @@ def act(call: Call) -> Response:
 def remove(call: Call) -> Response:
     """Delete a session."""
     session = _session(call)
+    _check_unlocked(session)
     prearchive.delete(call.db, call.hub, session, reason=f"deleted by {call.caller.login}")
     return answers.text()
 
 
-def refresh(call: Call) -> Response:
-    """Accept a request to read the prearchive from disk again: it is read at each start, and what comes is noted."""
-    call.require_admin()
+def remove_scan(call: Call) -> Response:
+    """Delete one series of a session; the session goes with its last one."""
+    session = _session(call)
+    _check_unlocked(session)
+    reason = f"deleted by {call.caller.login}"
+    prearchive.delete_objects(call.db, call.hub, store.objects_of_scan(call.db, session, call.params["scan"]), reason)
+    if not prearchive.objects_of(call.db, session):
+        prearchive.delete(call.db, call.hub, session, reason=reason)
     return answers.text()
 
 
-def archive(call: Call) -> Response:
-    """Archive sessions (`src`, may be given more than once)."""
-    sources = [value for key, value in call.request.query_params.multi_items() if key == "src"]
-    sources += [call.form["src"]] if call.form.get("src") else []
-    if not sources:
-        raise bad_request("Name the session: src=/prearchive/projects/P/TIMESTAMP/SESSION.")
-    uris = [_archive(call, store.by_uri(call.db, source), whole=len(sources) == 1) for source in sources]
-    if call.flag("redirect"):
-        return RedirectResponse(uris[0], status_code=303)
-    return answers.text("".join(f"{uri}\r\n" for uri in uris))
+def refuse_trailing(_call: Call) -> Response:
+    """Refuse to delete what is not a session, as XNAT does."""
+    raise bad_request("Only a session or one of its scans can be deleted.")
+
+
+def refresh(_call: Call) -> Response:
+    """Accept a request to read the prearchive from disk again: it is read at each start, and what comes is noted."""
+    return answers.text()
 
 
 def several(call: Call) -> Response:
     """Delete, rebuild or move sessions (`src`, may be given more than once)."""
-    sources = [value for key, value in call.request.query_params.multi_items() if key == "src"]
-    sources += [call.form["src"]] if call.form.get("src") else []
-    sessions = [store.by_uri(call.db, source) for source in sources]
+    sessions = [store.by_uri(call.db, source) for source in archiving.sources(call)]
     for session in sessions:
         store.require(call.db, call.caller, session.project)
+        _check_unlocked(session)
         match call.params["what"]:
             case "delete":
                 prearchive.delete(call.db, call.hub, session, reason=f"deleted by {call.caller.login}")
@@ -179,28 +192,12 @@ def _commit(call: Call, session: PrearchiveSession) -> Response:
     _build(session)
     if not archives:
         return _uri(prearchive.uri_of(session), status=200)
-    return _uri(_archive(call, session, whole=True), status=301)
+    return _uri(archiving.archive_one(call, call.db, session, whole=True), status=301)
 
 
-def _archive(call: Call, session: PrearchiveSession, *, whole: bool) -> str:
-    """Archive one session and return its path in the archive."""
-    query = {**call.form, **call.query}
-    project = query.get("project") or session.project
-    store.require(call.db, call.caller, session.project)
-    if project != session.project:
-        call.require(project, Right.EDIT)
-    given = query.get("overwrite", "").lower()
-    overwrite: Literal["none", "append"] = "append" if given in {"append", "delete", "override"} else "none"
-    request = ArchiveRequest(
-        user=call.caller.login,
-        overwrite=overwrite,
-        project=project,
-        subject=query.get("subject", "") if whole else "",
-        label=query.get("session", "") if whole else "",
-        reason=f"archived by {call.caller.login}",
-    )
-    target = archive_session(call.db, call.hub, session, request)
-    return store.archive_uri(call.db, target)
+def _check_unlocked(session: PrearchiveSession) -> None:
+    if prearchive.is_locked(session):
+        raise conflict("session document locked")
 
 
 def _uri(uri: str, *, status: int) -> Response:
@@ -235,6 +232,7 @@ ROUTES = [
     Route("GET", "/data/prearchive", list_all, Access.USER),
     Route("PUT", "/data/prearchive", refresh, Access.ADMIN),
     Route("GET", "/data/prearchive/projects/{project}", list_projects, Access.USER),
+    Route("PUT", "/data/prearchive/projects/{project}", refresh, Access.EDIT),
     Route("GET", _BASE, show, Access.USER),
     Route("POST", _BASE, act, Access.USER),
     Route("DELETE", _BASE, remove, Access.USER),
@@ -243,6 +241,10 @@ ROUTES = [
     Route("GET", _BASE + "/scans", list_scans, Access.USER),
     Route("GET", _BASE + "/scans/{scan}/resources", list_resources, Access.USER),
     Route("GET", _BASE + "/scans/{scan}/resources/DICOM/files", list_files, Access.USER),
-    Route("POST", "/data/services/archive", archive, Access.USER),
+    Route("DELETE", _BASE + "/scans/{scan}", remove_scan, Access.USER),
+    Route("DELETE", _BASE + "/{rest:path}", refuse_trailing, Access.USER),
+    # Each session is archived in a transaction of its own, so this one only reads.
+    Route("POST", "/data/services/archive", archiving.archive, Access.USER, writes=False),
+    Route("POST", "/data/services/validate-archive", archiving.validate_archive, Access.USER, writes=False),
     Route("POST", "/data/services/prearchive/{what}", several, Access.USER),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
@@ -47,16 +48,23 @@ def row(db: Session, session: PrearchiveSession) -> dict[str, Any]:
         "status": session.status,
         "url": prearchive.uri_of(session),
         "autoarchive": "AutoArchive" if prearchive.archives_itself(db, session) else "Manual",
-        "prevent_anon": False,
-        "prevent_auto_commit": False,
+        "prevent_anon": session.prevent_anon,
+        "prevent_auto_commit": session.prevent_auto_commit,
+        "SOURCE": session.source,
+        "VISIT": session.visit,
     }
 
 
 def logs(session: PrearchiveSession) -> list[dict[str, str]]:
-    """Return why the session is in its state."""
-    if not session.reason:
-        return []
-    return [{"id": "1", "date": cell(session.last_modified), "entry": session.reason}]
+    """Return why the session was in its states, the oldest first."""
+    return [
+        {
+            "id": str(number),
+            "date": cell(datetime.fromisoformat(str(entry["date"]))),
+            "entry": str(entry["entry"]),
+        }
+        for number, entry in enumerate(session.log or (), start=1)
+    ]
 
 
 def scans(db: Session, hub: Hub, session: PrearchiveSession) -> list[dict[str, str]]:

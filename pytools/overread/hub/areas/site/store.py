@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Preference] = {
     "siteWideAlertType": "message",
     "siteWideAlertMessage": "",
     "adminEmail": "",
+    "inboxPath": "",
 }
 _PUBLIC = frozenset({"siteHome", "siteId", "siteLogoPath", "siteUrl"})
 _FOR_USERS = _PUBLIC | {
