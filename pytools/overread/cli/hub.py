@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from overread.cli.hub_upkeep import backup, check, database_option, restore, upgrade
 from overread.errors import OverreadError
 
 _BACKLOG = 128
@@ -27,6 +28,7 @@ def cli() -> None:
 
 @cli.command("serve")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of all it keeps.")
+@database_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve HTTP at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port of HTTP.")
 @click.option(
@@ -64,6 +66,7 @@ def cli() -> None:
 def serve(
     *,
     home: Path,
+    database: str,
     host: str,
     port: int,
     dicom_port: int,
@@ -89,6 +92,7 @@ def serve(
     checkout = _checkout()
     config = HubConfig(
         home=home,
+        database=database,
         host=host,
         port=port,
         dicom_port=dicom_port,
@@ -100,7 +104,7 @@ def serve(
         run_timeout_s=run_timeout_s,
         site_url=site_url.rstrip("/"),
     )
-    with _alone_in(home), _listening(host, port) as listener:
+    with alone_in(home), _listening(host, port) as listener:
         if dicom_port:
             _check_free(host, dicom_port, "--dicom-port")
         _serve(config, listener)
@@ -112,11 +116,16 @@ def _serve(config: Any, listener: socket.socket) -> None:
     from overread.hub import bootstrap  # noqa: PLC0415
     from overread.hub.app import assemble, create_app  # noqa: PLC0415
     from overread.hub.core import Hub  # noqa: PLC0415
+    from overread.hub.upkeep.upgrade import upgrade as bring_up_to_date  # noqa: PLC0415
 
     try:
+        # Postgres' administrator makes the backup, so the hub only says what to do.
+        copy = bring_up_to_date(config) if not config.database and config.home.joinpath("hub.sqlite").exists() else None
         hub = assemble(Hub(config))
     except OSError as problem:
         raise OverreadError(f"The home {config.home} can't be used: {problem}. Choose another --home.") from problem
+    if copy is not None:
+        click.echo(f"The database was brought up to date; as it was before, it is in {copy}")
     password = bootstrap.prepare(hub)
     if password is not None:
         click.echo(f"Password of admin, shown only this once: {password}")
@@ -142,8 +151,12 @@ def _serve(config: Any, listener: socket.socket) -> None:
         raise OverreadError("The hub could not start; the lines above say why.")
 
 
+for _command in (backup, restore, upgrade, check):
+    cli.add_command(_command)
+
+
 @contextmanager
-def _alone_in(home: Path) -> Iterator[None]:
+def alone_in(home: Path) -> Iterator[None]:
     """Hold the home's lock: two hubs on one home would run everything twice."""
     try:
         home.mkdir(parents=True, exist_ok=True)

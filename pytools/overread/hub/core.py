@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from overread.errors import OverreadError
 from overread.hub.config import HubConfig
 from overread.hub.database import Database, url_of
 from overread.hub.events import EventBus
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from overread.hub.arrival.commitments import Commitments
     from overread.hub.arrival.completion import ArrivalService
     from overread.hub.arrival.intake import Intake
+    from overread.hub.items.catalogs import CatalogWriter
+    from overread.hub.metrics import Metrics
     from overread.hub.receiver.service import Receivers
     from overread.hub.runs.images import ImageCatalog
     from overread.hub.runs.queue import RunQueue
@@ -52,22 +55,24 @@ class Hub:
     Areas add what they need in ``overread.hub.app.assemble``.
     """
 
+    catalogs: CatalogWriter
     receivers: Receivers
-    inbox: Inbox
     intake: Intake
+    inbox: Inbox
     commitments: Commitments
     arrival: ArrivalService
     metadata: MetadataCache
     images: ImageCatalog
     runs: RunQueue
     warm_up: WarmUp
+    metrics: Metrics
 
     def __init__(self, config: HubConfig) -> None:
         self.config = config
         self.layout = Layout(config.home.resolve())
+        if (self.layout.home / "restoring").exists():
+            raise OverreadError(f"{config.home} was restored in part only: remove it, and restore it again.")
         self.layout.make()
-        shutil.rmtree(self.layout.tmp, ignore_errors=True)
-        self.layout.tmp.mkdir()
         self.database = Database(config.database or url_of(self.layout.database))
         self.sessions = Sessions(self)
         self.events = EventBus()
@@ -75,7 +80,9 @@ class Hub:
         self.services: list[Service] = []
 
     def start(self) -> None:
-        """Start all background services."""
+        """Empty the folder of unfinished uploads, and start all background services."""
+        shutil.rmtree(self.layout.tmp, ignore_errors=True)
+        self.layout.tmp.mkdir()
         for service in self.services:
             service.start()
 
