@@ -177,7 +177,21 @@ def test_ranges_and_conditions(admin: httpx.Client, session: str) -> None:
     assert admin.get(url, headers={"range": "bytes=99999-"}).status_code == 416
     whole = admin.get(url)
     assert whole.headers["content-length"] == str(len(content))
-    assert admin.get(url, headers={"if-none-match": whole.headers["etag"]}).status_code == 304
+    etag, changed = whole.headers["etag"], whole.headers["last-modified"]
+    for tags in (etag, f'"other", W/{etag}', "*"):
+        assert admin.get(url, headers={"if-none-match": tags}).status_code == 304, tags
+    assert admin.get(url, headers={"if-none-match": '"other"', "if-modified-since": changed}).status_code == 200
+    assert admin.get(url, headers={"if-modified-since": changed}).status_code == 304
+    assert admin.get(url, headers={"if-modified-since": "Thu, 01 Jan 2015 00:00:00 GMT"}).status_code == 200
+    assert admin.get(url, headers={"if-modified-since": "no time"}).status_code == 200
+    ranged = {"range": "bytes=10-19"}
+    assert admin.get(url, headers={**ranged, "if-range": etag}).status_code == 206
+    assert admin.get(url, headers={**ranged, "if-range": '"other"'}).content == content
+    assert admin.get(url, headers={"range": "bytes=-5"}).content == content[-5:]
+    several = admin.get(url, headers={"range": "bytes=0-1,4-5"})
+    assert several.status_code == 206
+    assert several.headers["content-type"].startswith("multipart/byteranges")
+    assert admin.get(url, headers={"range": "lines=1-2"}).status_code == 400
 
 
 def test_pages_are_given_as_attachments(admin: httpx.Client, session: str) -> None:

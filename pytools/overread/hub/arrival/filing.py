@@ -22,6 +22,7 @@ from overread.hub.arrival.describe import scan_fields, scan_type
 from overread.hub.arrival.objects import file_stem, read_file_header, text
 from overread.hub.arrival.storage import make_folder
 from overread.hub.database import undo
+from overread.hub.items.catalogs import touch
 from overread.hub.items.files import delete_file, ensure_resource, owner_of, resource_folder
 from overread.hub.items.scans import save_scan
 from overread.hub.layout import clean_label, sync_file, sync_folder
@@ -215,6 +216,7 @@ class Filing:
         )
         self._db.add(file)
         self._db.flush()
+        touch(self._db, self._hub, resource)
         self._db.add(_instance(self._target, file, item))
         self._known[item.sop_instance_uid] = item.digest
         item.state, item.session_id = "archived", self._target.id

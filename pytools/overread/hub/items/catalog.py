@@ -47,6 +47,8 @@ def _entry(file: ResourceFile, instance: Instance | None) -> Element:
         "digest": file.digest,
     }
     entry = Element("cat:entry", {name: value for name, value in values.items() if value})
+    fields = SubElement(entry, "cat:metaFields")
+    SubElement(fields, "cat:metaField", {"name": "SIZE"}).text = str(file.size)
     if instance is not None:
         entry.set("xsi:type", "cat:dcmEntry")
         entry.set("UID", instance.sop_instance_uid)

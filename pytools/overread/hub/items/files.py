@@ -15,6 +15,7 @@ from overread.hub.database import undo
 from overread.hub.errors import conflict
 from overread.hub.items import journal
 from overread.hub.items.announce import announce
+from overread.hub.items.catalogs import refuse_catalog, touch
 from overread.hub.items.folders import Owner, file_path, folder_of, owner_item, owner_of, resource_folder
 from overread.hub.items.history import note_removed
 from overread.hub.items.ledger import note_deleted
@@ -129,6 +130,7 @@ def add_file(
         None if a file of that path was there and is kept.
     """
     path = str(safe_path(relative_path))
+    refuse_catalog(resource, path)
     row = db.scalar(select(ResourceFile).where(ResourceFile.resource_pk == resource.pk, ResourceFile.path == path))
     if row is not None and not overwrite:
         return None
@@ -143,6 +145,7 @@ def add_file(
     row.format, row.content, row.tags = format or row.format or "", content or row.content or "", tags or row.tags or ""
     row.last_modified = utc_now()
     db.flush()
+    touch(db, hub, resource)
     return row
 
 
@@ -153,6 +156,7 @@ def delete_file(db: Session, hub: Hub, file: ResourceFile) -> None:
     db.execute(delete(Instance).where(Instance.file_pk == file.pk))
     db.delete(file)
     db.flush()
+    touch(db, hub, db.get_one(Resource, file.resource_pk))
     remove_later(db, hub, path)
 
 

@@ -19,6 +19,7 @@ from overread.hub.access import Right, may
 from overread.hub.errors import HubError
 from overread.hub.items import instances, uris
 from overread.hub.items.announce import announce
+from overread.hub.items.catalogs import catalog_name
 from overread.hub.items.files import add_file, ensure_resource
 from overread.hub.items.folders import owner_of
 from overread.hub.items.serialise import uri_of
@@ -177,6 +178,8 @@ class _Storage:
             user=user,
         )
         for found in left:
+            if found.relative == catalog_name(resource):
+                continue  # a folder was copied with XNAT's catalog of it
             # The run's folder is deleted once the transaction is kept; till then nothing is taken out of it.
             file = add_file(
                 self.db, self.hub, resource, found.relative, found.path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -24,16 +25,41 @@ _SAVED = {"html": "text/html", "svg": "image/svg+xml", "xml": "text/xml", "json"
 
 def download(call: Call, found: Listed) -> Response:
     """Give one file."""
+    path = file_path(call.db, call.hub, found.file)
+    try:
+        changed = path.stat().st_mtime
+    except OSError:
+        raise not_found(
+            f"file {found.file.path} on disk, though its catalog has it: an administrator must look, then refresh the "
+            "catalog (POST /data/services/refresh/catalog)"
+        ) from None
     etag = f'"{found.file.digest}"'
-    headers = {"cache-control": "must-revalidate", "etag": etag, "x-content-type-options": "nosniff"}
-    if etag in [tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")]:
+    headers = {
+        "cache-control": "must-revalidate",
+        "etag": etag,
+        "last-modified": formatdate(changed, usegmt=True),
+        "x-content-type-options": "nosniff",
+    }
+    if _is_known(call, etag, changed):
         return Response(status_code=304, headers=headers)
     name = found.file.path.rpartition("/")[2]
     ending = name.rpartition(".")[2].lower()
     media_type = _SHOWN.get(ending) or _SAVED.get(ending) or "application/octet-stream"
     if ending not in _SHOWN:
         headers["content-disposition"] = _attachment(name)
-    return FileResponse(file_path(call.db, call.hub, found.file), headers=headers, media_type=media_type)
+    return FileResponse(path, headers=headers, media_type=media_type)
+
+
+def _is_known(call: Call, etag: str, changed: float) -> bool:
+    """Whether the caller has this version of the file; without a tag its time of change counts (RFC 9110)."""
+    tags = call.request.headers.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+    since = call.request.headers.get("if-modified-since", "")
+    try:
+        return int(changed) <= parsedate_to_datetime(since).timestamp()
+    except ValueError:
+        return False
 
 
 def archive(call: Call, files: Sequence[Listed]) -> Response:
