@@ -61,6 +61,14 @@ def cli() -> None:
 @click.option(
     "--run-timeout-s", type=click.FloatRange(min=1), default=3600.0, show_default=True, help="Longest container run."
 )
+@click.option(
+    "--runner",
+    type=click.Choice(["process", "docker", "swarm"]),
+    help="What carries runs out. Otherwise what /xapi/docker/server was told; process on a fresh home.",
+)
+@click.option(
+    "--docker-host", default="", help="The engine of --runner docker or swarm, such as unix:///run/docker.sock."
+)
 @click.option("--site-url", default="", help="URL by which browsers reach the hub, if not by --host and --port.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def serve(
@@ -74,6 +82,8 @@ def serve(
     ohif: Path | None,
     plugins: Path | None,
     workers: int,
+    runner: str | None,
+    docker_host: str,
     gpus: tuple[str, ...],
     run_timeout_s: float,
     site_url: str,
@@ -100,6 +110,8 @@ def serve(
         ohif=ohif or next(iter(_existing(checkout, "build/ohif")), None),
         plugins=plugins or next(iter(_existing(checkout, "build/plugins")), None),
         workers=workers,
+        runner=runner or "",
+        docker_host=docker_host,
         gpus=gpus,
         run_timeout_s=run_timeout_s,
         site_url=site_url.rstrip("/"),

@@ -51,6 +51,10 @@ class HubConfig:
         How often a run is begun, at most, when it fails for a reason that may pass.
     retry_delay_s
         How long it waits before the second attempt; three times as long before each further one.
+    runner
+        ``process``, ``docker`` or ``swarm``; "" for what ``/xapi/docker/server`` was told, else ``process``.
+    docker_host
+        Address of the container engine; "" for that of ``/xapi/docker/server``, else ``DOCKER_HOST``.
     environments
         Folder of the Python environments of images, None for the home's own. ``OVERREAD_ENVIRONMENTS`` goes before.
     tick_s
@@ -83,6 +87,8 @@ class HubConfig:
     gpus: tuple[str, ...] = ()
     run_attempts: int = 5
     retry_delay_s: float = 10.0
+    runner: str = ""
+    docker_host: str = ""
     environments: Path | None = None
     tick_s: float = 0.5
     session_timeout_s: float = 900.0

@@ -32,7 +32,7 @@ CONFLICT = 409
 _OPEN_LOGS = 256
 """Connections kept for runs that go on at a time: each has two, for its logs."""
 _USER = "1000"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")  # Swarm takes names of DNS only
 _LONGEST_NAME = 63  # Swarm's limit
 NEVER_RIGHT = ("executable file not found", "no such file or directory", "invalid mount", "invalid reference format")
 _NO_SUCH_IMAGE = ("manifest unknown", "not found", "access denied", "does not exist", "unauthorized")

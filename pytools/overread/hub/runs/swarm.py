@@ -72,11 +72,13 @@ class SwarmRunner(EngineRunner):
         """See to it that the image is there, or that hosts can pull it; each host pulls what it runs itself."""
         wanted = digest or engines.split_name(image)[1]
         found = self.engine.find(image, wanted)
-        if found is None and not wanted:
-            wanted = self._registry_digest(image)
-        if found is None and not wanted:  # the manager's engine says why it can't be had
-            found = self.engine.prepare(image, digest=digest, report=report, stopped=stopped)
-        return wanted or (found.digest if found is not None else "")
+        if found is not None:
+            return wanted or found.digest
+        plain = engines.split_name(image)[0]
+        known = self._registry_digest(f"{plain}@{wanted}" if wanted else plain)
+        if not known:  # the manager's engine says why it can't be had
+            known = self.engine.prepare(image, digest=wanted, report=report, stopped=stopped).digest
+        return wanted or known
 
     def create(self, api: APIClient, spec: RunSpec) -> dict[str, Any]:
         """Create the service, and its network."""
@@ -142,7 +144,8 @@ class SwarmRunner(EngineRunner):
         return self._task_ended(run, state, status)
 
     def end(self, api: APIClient, run: EngineRun) -> None:
-        """Remove the service: its host kills the container."""
+        """Remove the service, and its log with it: its host kills the container."""
+        run.finish()
         self.discard(api, run.id)
 
     def discard(self, api: APIClient, handle: str) -> None:

@@ -2,9 +2,8 @@
 
 from overread.hub.areas.containers.routes import ROUTES
 from overread.hub.core import Hub
-from overread.hub.runs.environments import Environments, cache_folder
+from overread.hub.runs.backends import choose_runner, stored_settings
 from overread.hub.runs.images import ImageCatalog
-from overread.hub.runs.process import ProcessRunner
 from overread.hub.runs.queue import RunQueue
 from overread.hub.runs.warmup import WarmUp
 
@@ -14,8 +13,7 @@ __all__ = ["ROUTES", "assemble"]
 def assemble(hub: Hub) -> None:
     """Give the hub its images, and a queue that runs them."""
     hub.images = ImageCatalog(hub.config.images)
-    environments = Environments(cache_folder(hub.config.environments or hub.layout.environments))
-    runner = ProcessRunner(hub.images, environments, owner=hub.layout.identity)
+    runner = choose_runner(hub, stored_settings(hub))
     hub.runs = RunQueue(hub, runner, workers=hub.config.workers, gpus=hub.config.gpus)
     hub.warm_up = WarmUp(hub, runner)
     hub.services += [hub.warm_up, hub.runs]

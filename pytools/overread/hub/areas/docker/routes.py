@@ -8,16 +8,16 @@ from typing import Any
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
-from overread.errors import RunnerError
+from overread.errors import RunnerError, SpecError
 from overread.hub import answers
 from overread.hub.access import Access
 from overread.hub.errors import HubError, bad_request, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import Command, SiteSetting
+from overread.hub.runs.backends import SETTING, backend_of
 from overread.hub.runs.documents import save_command
 from overread.hub.runs.images import Image
 
-_SETTING = "dockerServer"
 _SERVER: dict[str, Any] = {
     "id": 1, "name": "Embedded hub", "host": "local", "cert-path": "", "swarm-mode": False, "backend": "process",
     "path-translation-xnat-prefix": None, "path-translation-docker-prefix": None, "pull-images-on-xnat-init": False,
@@ -30,24 +30,36 @@ _HUB = {"id": 1, "name": "Image folders", "url": "local", "default": True, "user
 
 
 def server(call: Call) -> Response:
-    """Show the engine."""
+    """Show the engine, and whether runs can be started."""
+    try:
+        call.hub.runs.runner.ping()
+    except RunnerError:
+        return JSONResponse(_server(call) | {"ping": False})
     return JSONResponse(_server(call) | {"ping": True})
 
 
 def set_server(call: Call) -> Response:
-    """Keep what a client says of the engine; which backend runs is the hub's own affair."""
+    """Keep what a client says of the engine: the hub goes by it from its next start on."""
     given = {name: value for name, value in call.json_object().items() if name in _SERVER}
-    setting = call.db.get(SiteSetting, _SETTING)
+    try:
+        backend_of(given)
+    except SpecError as problem:
+        raise bad_request(str(problem)) from problem
+    setting = call.db.get(SiteSetting, SETTING)
     if setting is None:
-        setting = SiteSetting(name=_SETTING)
+        setting = SiteSetting(name=SETTING)
         call.db.add(setting)
     setting.value = json.dumps(given)
     call.db.flush()
     return JSONResponse(_server(call), status_code=201)
 
 
-def ping(_call: Call) -> Response:
-    """Say that the engine is there."""
+def ping(call: Call) -> Response:
+    """Say that the engine is there; 500 with the reason if it is not."""
+    try:
+        call.hub.runs.runner.ping()
+    except RunnerError as problem:
+        raise HubError(500, str(problem)) from problem
     return answers.text("OK")
 
 
@@ -85,12 +97,14 @@ def pull(call: Call) -> Response:
     name = call.query.get("image", "")
     if not name or name.startswith("sha256:"):
         raise bad_request("Name the image as repository/name:version.")
-    found = _find(call, name)
+    found = call.hub.images.find(name)
+    if found is None and call.hub.runs.runner.backend == "process":
+        raise _unknown(name)
     try:
-        call.hub.runs.runner.prepare(found.name, report=lambda _line: None, stopped=lambda: False)
+        call.hub.runs.runner.prepare(name, report=lambda _line: None, stopped=lambda: False)
     except RunnerError as problem:
         raise HubError(500, str(problem)) from problem
-    if call.flag("save-commands"):
+    if found is not None and call.flag("save-commands"):
         with call.hub.database.write() as db:  # the call's own transaction only reads: building takes long
             for document in found.commands:
                 save_command(db, document)
@@ -104,7 +118,7 @@ def save_commands(call: Call) -> Response:
 
 
 def _server(call: Call) -> dict[str, Any]:
-    setting = call.db.get(SiteSetting, _SETTING)
+    setting = call.db.get(SiteSetting, SETTING)
     return (
         _SERVER | (json.loads(setting.value) if setting is not None else {}) | {"backend": call.hub.runs.runner.backend}
     )
@@ -113,8 +127,12 @@ def _server(call: Call) -> dict[str, Any]:
 def _find(call: Call, name: str) -> Image:
     found = call.hub.images.find(name)
     if found is None:
-        raise not_found(f"image {name}: no folder below --images has a command.json that names it")
+        raise _unknown(name)
     return found
+
+
+def _unknown(name: str) -> HubError:
+    return not_found(f"image {name}: no folder below --images has a command.json that names it")
 
 
 def _image(found: Image) -> dict[str, Any]:
