@@ -17,7 +17,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--input"), parser.add_argument("--output"), parser.add_argument("--mode", default="")
 given = parser.parse_args()
 source, target = pathlib.Path(given.input), pathlib.Path(given.output)
-files = sorted(str(p.relative_to(source)) for p in source.rglob("*") if p.is_file())
+files = sorted(str(p.relative_to(source)) for p in source.rglob("*.dcm"))
 print("progress 0.5 reading")
 mode = given.mode
 if mode == "crash":

@@ -71,14 +71,15 @@ def cli(
             empty=Path(scratch) / "empty",
         )
         spec = local.local_spec(image, command, values=values, folders=folders, logs=logs, timeout_s=timeout_s)
-        end = _run(image, spec)
+        end = run_here(image, spec)
         if not end.ok:
             _tell_tail(logs / "stderr.log")
             raise OverreadError(f"{image.name}: {end.reason}")
     _summarise(output_folder, as_json=as_json)
 
 
-def _run(image: Any, spec: Any) -> Exit:
+def run_here(image: Any, spec: Any) -> Exit:
+    """Run an image's command on this machine; progress goes to standard error."""
     from overread.hub.runs.environments import Environments, cache_folder  # noqa: PLC0415
     from overread.hub.runs.images import OneImage  # noqa: PLC0415
     from overread.hub.runs.process import ProcessRunner  # noqa: PLC0415

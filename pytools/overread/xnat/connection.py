@@ -84,6 +84,13 @@ class Archive(Protocol):
         """Send a request that changes something."""
 
 
+class FileArchive(Archive, Protocol):
+    """What cases need besides: files."""
+
+    def download(self, path: str, target: Path) -> None:
+        """Write a file of the server to `target`."""
+
+
 class XnatArchive:
     """XNAT, or the hub, over HTTP.
 
@@ -133,6 +140,23 @@ class XnatArchive:
         answer = self._ask(request.method, request.path, **body)
         self._expect_success(answer, f"{request.method} {request.path}")
         return answer
+
+    def download(self, path: str, target: Path) -> None:
+        """Write a file of the server to `target`, piece by piece.
+
+        Raises
+        ------
+        ArchiveError
+            It is not there, may not be read, or did not arrive whole.
+        """
+        try:
+            with target.open("wb") as sink:
+                self._session.download_stream(path, sink)
+        except (requests.RequestException, xnat.exceptions.XNATError) as error:
+            status = getattr(getattr(error, "response", None), "status_code", None) or _status_of(str(error))
+            if status in {*_REFUSED, _MISSING}:
+                raise NotFound(f"GET {path}: {status}; it is gone, or {self._user} may not read it") from None
+            raise Unavailable(f"GET {path}: the file did not arrive ({type(error).__name__}); try again") from None
 
     def _ask(self, method: str, path: str, **body: Any) -> Answer:
         verb = {"GET": self._session.get, "PUT": self._session.put, "POST": self._session.post}[method]
@@ -230,6 +254,11 @@ def _silent() -> logging.Logger:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger
+
+
+def _status_of(text: str) -> int | None:
+    found = re.search(r"status:? (\d{3})", text)
+    return int(found[1]) if found else None
 
 
 def _reason(body: str) -> str:

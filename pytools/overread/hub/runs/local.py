@@ -72,6 +72,7 @@ def local_spec(
     folders: Mapping[str, Path],
     logs: Path,
     timeout_s: float,
+    from_server: Mapping[str, str] | None = None,
 ) -> RunSpec:
     """Return what a runner needs for a run on folders.
 
@@ -87,11 +88,14 @@ def local_spec(
         Folder for the logs.
     timeout_s
         Wall-clock limit.
+    from_server
+        By the name of a wrapper's input: what a server once put in, when a recorded run is done again.
     """
     plain = {one["replacement-key"]: values[one["name"]] for one in command["inputs"]}
     line = {one["replacement-key"]: command_line_value(one, values[one["name"]]) for one in command["inputs"]}
-    from_server = {
-        one["replacement-key"]: ""
+    known = from_server or {}
+    of_wrappers = {
+        one["replacement-key"]: known.get(one["name"], "")
         for wrapper in command["xnat"]
         for one in (*wrapper["external-inputs"], *wrapper["derived-inputs"])
     }
@@ -100,7 +104,7 @@ def local_spec(
         image=image.name,
         command_line=fill(command["command-line"], line),
         environment={
-            name: fill(value, from_server | plain) for name, value in command["environment-variables"].items()
+            name: fill(value, of_wrappers | plain) for name, value in command["environment-variables"].items()
         },
         mounts=tuple(
             Mount(mount["name"], folders[mount["name"]], mount["path"], mount["writable"]) for mount in _mounts(command)

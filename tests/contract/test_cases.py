@@ -1,0 +1,106 @@
+"""A case is taken from a hub, run on this machine, and run again on the hub, by the command line."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from helpers.archive import add_project, add_session
+from helpers.runs import MAIN, document, install, launch, share_environments, wait_for
+from hub_fixture import RunningHub, start_hub
+from overread.cli.main import main
+from overread.hub import bootstrap
+from overread.hub.models import Experiment
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningHub]:
+    monkeypatch.delenv(bootstrap.PASSWORD_VARIABLE, raising=False)
+    share_environments(monkeypatch, tmp_path_factory)
+    hub = start_hub(tmp_path, images=(tmp_path / "images",))
+    monkeypatch.setenv("OVERREAD_PASSWORD", hub.password)
+    monkeypatch.setenv("OVERREAD_SERVER", hub.url)
+    monkeypatch.setenv("OVERREAD_USER", "admin")
+    add_project(hub.hub)
+    yield hub
+    hub.stop()
+
+
+def case(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["case", *arguments])
+
+
+def exported(path: Path) -> tuple[dict[str, Any], list[str], str]:
+    with zipfile.ZipFile(path) as archive:
+        everything = "".join(archive.read(name).decode("utf-8", "replace") for name in archive.namelist())
+        return json.loads(archive.read("case.json")), archive.namelist(), everything
+
+
+def test_a_case_is_exported_replayed_and_compared(running: RunningHub, tmp_path: Path) -> None:
+    session = add_session(running.hub)
+    with running.hub.database.write() as db:
+        found = db.get_one(Experiment, session)
+        found.patient_name, found.accession_number = "DOE^Jane", "ACC4711"
+    variables = document()["environment-variables"] | {"DB_PASSWORD": "hunter22", "NOTE": "for Jane, ACC4711"}
+    with running.client() as client:
+        main_py = MAIN.replace('k.startswith(("OVERREAD_", "XNAT_"))', 'k == "OVERREAD_SESSION_LABEL"')
+        wrapper = install(client, tmp_path / "images", main=main_py, environment_variables=variables)
+        command = json.dumps(document(environment_variables=variables))
+        (tmp_path / "images" / "tiny" / "command.json").write_text(command)  # as it is with an image of a study
+        launch(client, wrapper, session)
+        (run,) = wait_for(client)
+    assert run["status"] == "Complete", run
+    for way, entries in (("--by-reference", []), ("--by-value", ["inputs/in/SCANS/1/DICOM/a.dcm"])):
+        out = tmp_path / f"case{way}.zip"
+        told = case("export", str(run["id"]), way, "--out", str(out))
+        assert told.exit_code == 0, told.output
+        whole, names, everything = exported(out)
+        assert [name for name in names if name.startswith("inputs/")] == entries
+        for word in ("hunter22", "Jane", "DOE", "ACC4711", running.password):
+            assert word not in everything
+        assert whole["image"] == {"name": "overread/tiny:1.0.0", "digest": run["image-digest"]}
+        assert whole["versions"]["command"] == "tiny:1.0"
+        assert whole["run"]["status"] == "Complete"
+        assert {stage["stage"] for stage in whole["run"]["stages"]} >= {"Queued", "Created", "Running", "Complete"}
+        assert whole["result"]["files"] == ["SCANS/1/DICOM/a.dcm"]
+        again = case("replay", str(out), "--image", str(tmp_path / "images" / "tiny"))
+        assert again.exit_code == 0, again.output
+        assert "The same result." in again.output
+    by_session = case("export", session, "--out", str(tmp_path / "by-session.zip"))
+    assert by_session.exit_code == 0, by_session.output
+    (tmp_path / "images" / "tiny" / "main.py").write_text(
+        (tmp_path / "images" / "tiny" / "main.py").read_text().replace('else "ok"', 'else "changed"')
+    )
+    other = case("replay", str(tmp_path / "case--by-value.zip"), "--image", str(tmp_path / "images" / "tiny"))
+    assert other.exit_code == 3
+    assert "status: ok, now changed" in other.output
+    assert "image.digest: " in other.output
+
+
+def test_a_failed_case_is_run_again_by_one_command(running: RunningHub, tmp_path: Path) -> None:
+    session = add_session(running.hub)
+    with running.client() as client:
+        wrapper = install(client, tmp_path / "images")
+        launch(client, wrapper, session, mode="crash")
+        wait_for(client)
+        told = case("rerun", session)
+        assert told.exit_code == 0, told.output
+        assert "Run 2, which does run 1 again, is queued." in told.output
+        old, new = wait_for(client, count=2)
+        assert (new["rerun-of"], new["status"]) == (old["id"], "Failed")
+        again = case("rerun", "1")
+        assert "Run 2, which does run 1 again, does so already" in again.output
+        assert len(client.get("/xapi/projects/P/containers").json()) == 2
+    missing = case("rerun", "99")
+    assert missing.exit_code == 1
+    assert missing.output.count("\n") == 1
