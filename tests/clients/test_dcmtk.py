@@ -227,3 +227,21 @@ def _lines(home: Path) -> list[ReceivedObject]:
         lines = list(db.query(ReceivedObject))
     found.database.close()
     return lines
+
+
+def test_dcmsend_reports_every_object_as_taken(hub: tuple[RunningHub, int], tmp_path: Path) -> None:
+    running, port = hub
+    folder = write_series(tmp_path / "exam", make_mr_series(SHAPE))
+    report = tmp_path / "report.txt"
+    done = dcmtk("dcmsend", port, "+sd", "+crf", report, folder)
+    assert done.returncode == 0, done.stderr
+    assert f"* with status SUCCESS  : {SHAPE[0]}" in done.stderr
+    wait_until(lambda: len(stored_bytes(running)) == SHAPE[0])
+
+
+@pytest.mark.parametrize("program", ["findscu", "movescu"])
+def test_a_query_is_refused_clearly(hub: tuple[RunningHub, int], program: str) -> None:
+    _, port = hub
+    done = dcmtk(program, port, "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3", "-S")
+    assert done.returncode != 0
+    assert "No Acceptable Presentation Contexts" in done.stderr

@@ -28,8 +28,9 @@ def move_session(db: Session, hub: Hub, session: PrearchiveSession, *, project: 
     objects = prearchive.objects_of(db, session)
     before = prearchive.folder_of(hub, session)
     prearchive.remove_folder_later(db, hub, session)
-    session.project = project
-    session.timestamp = prearchive.free_timestamp(db, project, session.timestamp)
+    # First the timestamp: a session that is in the new project already would stand in its own way.
+    timestamp = prearchive.free_timestamp(db, project, session.timestamp)
+    session.project, session.timestamp = project, timestamp
     after = prearchive.folder_of(hub, session)
     for item in objects:
         source = hub.layout.home / item.path
