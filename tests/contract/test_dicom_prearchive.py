@@ -285,7 +285,8 @@ def test_what_stands_against_archiving_is_told_beforehand(mary: httpx.Client, po
     send(port, images[:3])
     (row,) = listed(mary)
     validate = "/data/services/validate-archive"
-    first = mary.post(f"{validate}?format=json", params={"src": row["url"]}).json()["ResultSet"]["Result"]
+    new = {"src": row["url"], "subject": "NEW15"}
+    first = mary.post(f"{validate}?format=json", params=new).json()["ResultSet"]["Result"]
     assert [(one["code"], one["type"]) for one in first] == [("12", "WARN")], "the subject will be new"
     assert listed(mary)[0]["status"] == row["status"], "nothing was done"
     mary.post("/data/services/archive", params={"src": row["url"]})

@@ -126,7 +126,7 @@ def test_a_conflict_stands_on_the_session_and_new_objects_open_it_again(hub: Hub
     make_quiet(hub)
     settle(hub, newest(hub).pk)
     assert newest(hub).status == prearchive.CONFLICT
-    assert "another study" in newest(hub).reason
+    assert "session UID" in newest(hub).reason
     arrive(hub, strangers[2:])
     assert (newest(hub).status, newest(hub).reason) == (prearchive.RECEIVING, "")
 
