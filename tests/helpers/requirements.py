@@ -16,13 +16,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from helpers import docker_engine, postgres
+from helpers import docker_engine, postgres, swarm
 from helpers.browser import find_chromium
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _SLOW_TIMEOUT_S = 1200
-_HEAVY = ("chromium", "docker-engine", "ohif")
+_HEAVY = ("chromium", "docker-engine", "swarm", "ohif")
 _MRICRON_TEMPLATES = Path("/usr/share/mricron/templates")
 _missing_key = pytest.StashKey[Counter[str]]()
 
@@ -38,6 +38,7 @@ def _chromium_reason() -> str | None:
 _SPECIAL: Mapping[str, Callable[[], str | None]] = {
     "chromium": _chromium_reason,
     "docker-engine": docker_engine.why_no_engine,
+    "swarm": swarm.why_no_swarm,
     "mricron-data": lambda: _file_reason(_MRICRON_TEMPLATES, "install Debian's mricron-data"),
     "postgres": postgres.why_no_postgres,
     "ohif": lambda: _file_reason(REPOSITORY / "build/ohif/index.html", "run `make setup`"),
@@ -64,9 +65,11 @@ def needs_of(item: pytest.Item) -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--fast`` and ``--postgres``."""
+    """Add the options of this test run."""
     parser.addoption("--fast", action="store_true", help="leave out tests that are slow or need a browser or an engine")
     parser.addoption("--postgres", action="store_true", help="let hubs keep their data in a PostgreSQL server")
+    parser.addoption("--kills", type=int, default=8, help="how often tests/crash kills the hub")
+    parser.addoption("--seed", type=int, default=1, help="of the moments at which tests/crash kills it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

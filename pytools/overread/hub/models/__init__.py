@@ -2,7 +2,7 @@
 
 from overread.hub.models.access import AliasToken, Membership, User, UserGroup
 from overread.hub.models.base import Base
-from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver
+from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver, StorageCommitment
 from overread.hub.models.history import HistoryEvent
 from overread.hub.models.items import (
     Experiment,
@@ -59,6 +59,7 @@ __all__ = [
     "Sequence",
     "Share",
     "SiteSetting",
+    "StorageCommitment",
     "StoredSearch",
     "Subject",
     "Subscription",

@@ -74,6 +74,7 @@ class ReceivedObject(Base):
         Index("ix_received_session", "prearchive_pk"),
         Index("ix_received_sop", "sop_instance_uid"),
         Index("ix_received_state", "state"),
+        Index("ix_received_archived", "session_id"),
     )
     pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     prearchive_pk: Mapped[int | None] = mapped_column(ForeignKey("prearchive_session.pk"))
@@ -92,3 +93,28 @@ class ReceivedObject(Base):
     received_at: Mapped[datetime] = mapped_column(default=utc_now)
     session_id: Mapped[str | None]  # experiment it was archived into
     original_digest: Mapped[str] = mapped_column(default="", server_default="")  # MD5 before it was anonymised
+
+
+class StorageCommitment(Base):
+    """A request for storage commitment (PS3.4 Annex J) and what became of it.
+
+    ``state`` is asked, reported (the sender has taken the report) or failed (it could not be told for a day).
+    """
+
+    __tablename__ = "storage_commitment"
+    __table_args__ = (Index("ix_commitment_state", "state"),)
+    pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    transaction_uid: Mapped[str]
+    sender: Mapped[str]  # AE titles of the association that asked
+    receiver: Mapped[str]
+    port: Mapped[int]
+    address: Mapped[str] = mapped_column(default="")  # the sender's
+    association: Mapped[str] = mapped_column(default="")  # on which it was asked: receiving process/number
+    objects: Mapped[list[Any]] = mapped_column(default=list)  # pairs of SOP class and instance UID
+    kept: Mapped[int] = mapped_column(default=0)  # how many of them are kept, as last told
+    state: Mapped[str] = mapped_column(default="asked")
+    reason: Mapped[str] = mapped_column(default="")  # what the last attempt to report came to
+    attempts: Mapped[int] = mapped_column(default=0)
+    asked_at: Mapped[datetime] = mapped_column(default=utc_now)
+    next_attempt_at: Mapped[datetime] = mapped_column(default=utc_now)
+    reported_at: Mapped[datetime | None]

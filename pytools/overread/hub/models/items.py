@@ -173,6 +173,7 @@ class Instance(Base):
         UniqueConstraint("session_id", "sop_instance_uid", "file_pk"),
         Index("ix_instance_study", "study_instance_uid", "series_instance_uid"),
         Index("ix_instance_sop", "sop_instance_uid"),
+        Index("ix_instance_file", "file_pk"),
     )
     pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("experiment.id"))

@@ -138,6 +138,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("last_status", TEXT, server_default="", nullable=False))
         batch_op.create_index("ix_delivery_project", ["project"])
 
+    with op.batch_alter_table("instance") as batch_op:
+        batch_op.create_index("ix_instance_file", ["file_pk"])
+
     with op.batch_alter_table("prearchive_session") as batch_op:
         batch_op.add_column(sa.Column("prevent_anon", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("prevent_auto_commit", sa.Boolean(), server_default=sa.false(), nullable=False))
@@ -147,6 +150,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("received_object") as batch_op:
         batch_op.add_column(sa.Column("original_digest", TEXT, server_default="", nullable=False))
+        batch_op.create_index("ix_received_archived", ["session_id"])
 
     with op.batch_alter_table("workflow") as batch_op:
         batch_op.add_column(sa.Column("next_step_id", TEXT, server_default="", nullable=False))
