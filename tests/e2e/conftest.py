@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from helpers.browser import CHROMIUM_ARGUMENTS, find_chromium
+from helpers.docker_engine import Engine, engine
 from helpers.ports import free_port
 from helpers.requirements import REPOSITORY
 
@@ -89,6 +90,13 @@ def _wait(process: subprocess.Popen[bytes], output: Path) -> str:
         assert process.poll() is None, f"the demo ended with {process.returncode}:\n{said}"
         time.sleep(1)
     pytest.fail(f"the demo did not finish within {_DEMO_TIMEOUT_S} s:\n{output.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Engine]:
+    """A container engine, once for all tests that want one."""
+    with engine() as running:
+        yield running
 
 
 @pytest.fixture

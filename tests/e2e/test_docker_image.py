@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from docker.types import Mount
 from pydicom import dcmread
 
 from helpers.base_image import import_stand_in, wheelhouse
-from helpers.docker_engine import Engine, build, engine
+from helpers.docker_engine import Engine, build
 from helpers.requirements import REPOSITORY
 from overread.dicom.volumes import volumes_ml
 from overread.synthetic.exams import PlannedExam, demo_exams
@@ -115,17 +115,16 @@ def torch_requirement() -> str:
     return next(line.split("#")[0].strip() for line in lines if line.startswith("torch=="))
 
 
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+@pytest.fixture(scope="session")
+def clinic(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
     """Build the three images; base images and wheels are pulled where the engine can, else made here."""
-    with engine() as running:
-        if running.pulls:
-            build_images(running)
-        else:
-            with wheelhouse(tmp_path_factory.mktemp("wheels"), requirements=[torch_requirement()]) as wheels:
-                import_stand_in(running, cache=REPOSITORY / "build" / "ci-cache", find_links=wheels)
-                build_images(running)
-        yield Clinic(running)
+    if docker_engine.pulls:
+        build_images(docker_engine)
+    else:
+        with wheelhouse(tmp_path_factory.mktemp("wheels"), requirements=[torch_requirement()]) as wheels:
+            import_stand_in(docker_engine, cache=REPOSITORY / "build" / "ci-cache", find_links=wheels)
+            build_images(docker_engine)
+    return Clinic(docker_engine)
 
 
 def build_images(running: Engine) -> None:

@@ -42,10 +42,13 @@ class Engine:
         The Docker SDK's client, connected.
     pulls
         Whether the engine pulls base images itself; where not, :func:`helpers.base_image.import_stand_in` comes first.
+    address
+        Where it listens.
     """
 
     client: docker.DockerClient
     pulls: bool
+    address: str
 
 
 def why_no_engine() -> str | None:
@@ -64,13 +67,19 @@ def engine() -> Iterator[Engine]:
     existing = _existing_client()
     if existing is not None:
         with contextlib.closing(existing):
-            yield Engine(existing, pulls=True)
+            yield Engine(existing, pulls=True, address=os.environ.get("DOCKER_HOST", _USUAL_ADDRESS))
         return
+    with engine_folder() as root, own_engine(root) as own:
+        yield Engine(own.client, pulls=False, address=own.address)
+
+
+@contextlib.contextmanager
+def engine_folder() -> Iterator[Path]:
+    """Yield a folder for an engine's files; nothing of it is left afterwards, no mount and no file."""
     root = Path(tempfile.mkdtemp(prefix="ow-engine-", dir="/tmp"))  # a socket's path has at most 107 characters
     _mount_memory(root)
     try:
-        with _own_engine(root) as client:
-            yield Engine(client, pulls=False)
+        yield root
     finally:
         _unmount_from(root)
         shutil.rmtree(root)
@@ -121,8 +130,38 @@ def _listens(address: str) -> bool:
         return probe.connect_ex(parts.path) == 0
 
 
+@dataclass(frozen=True)
+class OwnEngine:
+    """An engine of the tests' own.
+
+    Parameters
+    ----------
+    client
+        The Docker SDK's client, connected.
+    address
+        Where it listens.
+    process
+        Its process.
+    """
+
+    client: docker.DockerClient
+    address: str
+    process: subprocess.Popen[bytes]
+
+
 @contextlib.contextmanager
-def _own_engine(root: Path) -> Iterator[docker.DockerClient]:
+def own_engine(root: Path, *, namespace: str = "", bridge: bool = False) -> Iterator[OwnEngine]:
+    """Run an engine in a folder.
+
+    Parameters
+    ----------
+    root
+        Its folder, see :func:`engine_folder`.
+    namespace
+        Network namespace that it lives in; "" for this machine's own.
+    bridge
+        Whether its containers have a network unless they are denied one.
+    """
     address = f"unix://{root}/docker.sock"
     cgroup = root.name
     command = [
@@ -134,18 +173,20 @@ def _own_engine(root: Path) -> Iterator[docker.DockerClient]:
         f"--cgroup-parent=/{cgroup}",
         "--storage-driver=overlay2",
         "--default-ulimit=nofile=1024:1024",  # else "setrlimit RLIMIT_NOFILE: operation not permitted"
-        "--bridge=none",
+        *([] if bridge else ["--bridge=none"]),
         "--iptables=false",
         "--ip-forward=false",
     ]
+    if namespace:  # `ip netns exec` would hide the cgroups
+        command = ["nsenter", f"--net=/var/run/netns/{namespace}", *command]
     log = root / "dockerd.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         client = _wait_until_ready(process, address, log)
         with contextlib.closing(client):
-            yield client
-            for container in client.containers.list(all=True):
+            yield OwnEngine(client, address, process)
+            for container in client.containers.list(all=True) if process.poll() is None else ():
                 container.remove(force=True)
     finally:
         _stop(process)

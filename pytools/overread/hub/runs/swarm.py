@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import time
 import uuid
@@ -48,6 +49,7 @@ _NETWORK_LABEL = "org.overread.network"
 _SIGKILL_AFTER_NS = 2_000_000_000
 _BY_ITSELF = "task: non-zero exit"
 _KILLED = 137
+_DATE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z ")
 
 
 class SwarmRunner(EngineRunner):
@@ -238,7 +240,7 @@ class SwarmRunner(EngineRunner):
                 lines = api.service_logs(
                     run.id, stdout=out, stderr=not out, since=start, timestamps=True, is_tty=False, follow=False
                 )
-                found = [_dated(line) for line in lines]
+                found = [dated for line in lines if (dated := _dated(line)) is not None]
             at_since = 0
             for when, text in sorted(found, key=lambda one: one[0]):
                 at_since = at_since + 1 if when == since else at_since
@@ -332,8 +334,9 @@ def _generic(kind: str, value: str) -> dict[str, Any]:
     return {"NamedResourceSpec": {"Kind": kind, "Value": value}}
 
 
-def _dated(line: bytes) -> tuple[str, bytes]:
-    """Return the time of a line of a log, in digits of equal number, and the line."""
-    when, _, text = line.partition(b" ")
-    whole, _, fraction = when.decode("ascii", "replace").rstrip("Z").partition(".")
-    return f"{whole}.{fraction.ljust(9, '0')}Z", text
+def _dated(line: bytes) -> tuple[str, bytes] | None:
+    """Return the time of a line of a log, in digits of equal number, and the line; None for what Swarm itself says."""
+    found = _DATE.match(line)
+    if found is None:
+        return None
+    return f"{found[1].decode()}.{(found[2] or b'').decode().ljust(9, '0')}Z", line[found.end() :]
