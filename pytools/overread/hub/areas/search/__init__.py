@@ -1,5 +1,7 @@
 """Searching: which datatypes and fields there are, and queries over them."""
 
-from overread.hub.areas.search.routes import ROUTES
+from overread.hub.areas.search import routes, saved
+
+ROUTES = [*routes.ROUTES, *saved.ROUTES]
 
 __all__ = ["ROUTES"]

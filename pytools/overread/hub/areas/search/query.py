@@ -19,7 +19,7 @@ from overread.hub.sql import matches
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_XDAT = "{http://nrg.wustl.edu/security}"
+XDAT = "{http://nrg.wustl.edu/security}"
 _NUMBERS = {"integer", "long", "float", "boolean"}
 _DEEPEST = 20
 
@@ -39,14 +39,14 @@ def read_search(text: bytes) -> SearchDocument:
         bundle = fromstring(text)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as problem:
         raise unprocessable(f"The search is not readable as XML: {problem}") from problem
-    root = bundle.findtext(f"{_XDAT}root_element_name", "").strip()
-    if bundle.tag not in {f"{_XDAT}bundle", f"{_XDAT}search"} or not root:
+    root = bundle.findtext(f"{XDAT}root_element_name", "").strip()
+    if bundle.tag not in {f"{XDAT}bundle", f"{XDAT}search", f"{XDAT}stored_search"} or not root:
         raise unprocessable("The search must be an xdat:bundle or xdat:search with a root_element_name.")
     fields = [
-        (field.findtext(f"{_XDAT}element_name", root).strip(), field.findtext(f"{_XDAT}field_ID", "").strip())
-        for field in bundle.findall(f"{_XDAT}search_field")
+        (field.findtext(f"{XDAT}element_name", root).strip(), field.findtext(f"{XDAT}field_ID", "").strip())
+        for field in bundle.findall(f"{XDAT}search_field")
     ]
-    return SearchDocument(root, fields, bundle.findall(f"{_XDAT}search_where"))
+    return SearchDocument(root, fields, bundle.findall(f"{XDAT}search_where"))
 
 
 def find_column(source: Source, element: str, field: str) -> Column:
@@ -85,8 +85,8 @@ class _Conditions:
         """Read a set of criteria and of further sets."""
         if depth > _DEEPEST:
             raise unprocessable(f"Conditions are nested deeper than {_DEEPEST}.")
-        parts = [self._criteria(one) for one in element.findall(f"{_XDAT}criteria")]
-        for inner in element.findall(f"{_XDAT}child_set"):
+        parts = [self._criteria(one) for one in element.findall(f"{XDAT}criteria")]
+        for inner in element.findall(f"{XDAT}child_set"):
             found = self.group(inner, depth + 1)
             if found is not None:
                 parts.append(found)
@@ -95,12 +95,12 @@ class _Conditions:
         return or_(*parts) if element.get("method", "AND").upper() == "OR" else and_(*parts)
 
     def _criteria(self, criteria: Element) -> ColumnElement[bool]:
-        field = criteria.findtext(f"{_XDAT}schema_field", "").strip()
+        field = criteria.findtext(f"{XDAT}schema_field", "").strip()
         element, separator, path = re.sub(r"^([^/.]+)\.", r"\1/", field).partition("/")
         column = find_column(self._source, element if separator else self._source.root, path or field)
         self.needs |= column.needs
-        comparison = criteria.findtext(f"{_XDAT}comparison_type", "=").strip().upper()
-        return _compare(column, comparison, criteria.findtext(f"{_XDAT}value", "").strip(), field)
+        comparison = criteria.findtext(f"{XDAT}comparison_type", "=").strip().upper()
+        return _compare(column, comparison, criteria.findtext(f"{XDAT}value", "").strip(), field)
 
 
 def _compare(column: Column, comparison: str, text: str, field: str) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from overread.hub import answers
 from overread.hub.access import readable_projects
 from overread.hub.areas.search.displays import displays
-from overread.hub.areas.search.query import conditions, find_column, read_search
+from overread.hub.areas.search.query import SearchDocument, conditions, find_column, read_search
 from overread.hub.errors import not_found, unprocessable
 from overread.hub.http import Call, Route
 from overread.hub.items.visibility import visible
@@ -68,7 +68,11 @@ def list_fields(call: Call) -> Response:
 
 def search(call: Call) -> Response:
     """Answer a query: rows of one type, by conditions on its fields and on those of its subject or session."""
-    document = read_search(call.body())
+    return run(call, read_search(call.body()))
+
+
+def run(call: Call, document: SearchDocument) -> Response:
+    """Answer what a search document asks for: of its rows, those that the caller may read."""
     schemas = call.hub.schemas
     root = schemas.spelled(document.root)
     model = _model(call, root) if root is not None else None
