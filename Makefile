@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NPM := $(BIN)/python -m overread.hub.node --prefix xnat-plugins/core/web
 WEB := xnat-plugins/core/web
 PYTEST_ARGS ?=
+# what is tested with the hub's other database, too
+POSTGRES_TESTS := $(addprefix tests/contract/test_,data_items.py data_files.py commands.py events.py)
 # for the images' tests what pyproject.toml says for those in tests/: no rule there can name them
 TEST_TYPES := --allow-untyped-defs --allow-untyped-calls --allow-incomplete-defs --check-untyped-defs
 
@@ -49,6 +51,7 @@ demo: setup  ## the whole line on synthetic exams; ONCE=1 ends after the summary
 
 test: setup checks web-test  ## every check and every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --postgres $(POSTGRES_TESTS)
 
 test-fast: setup lint contracts  ## rules and contracts, and the tests that take seconds, on two cores
 	$(BIN)/python -m pytest --fast -n 2 $(PYTEST_ARGS)
