@@ -51,9 +51,9 @@ def test_launches_and_assessors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             runs = wait_for(client, count=COUNT, timeout_s=300)
             ended_s = time.perf_counter() - began
             began = time.perf_counter()
-            for place in range(COUNT):
+            for serial in range(COUNT):
                 answer = client.put(
-                    f"/data/projects/P/subjects/SUB/experiments/S1/assessors/A{place}",
+                    f"/data/projects/P/subjects/SUB/experiments/S1/assessors/A{serial}",
                     params={"xsiType": "icr:roiCollectionData"},
                 )
                 assert answer.status_code == 201, answer.text
