@@ -190,6 +190,7 @@ def own_engine(root: Path, *, namespace: str = "", bridge: bool = False) -> Iter
                 container.remove(force=True)
     finally:
         _stop(process)
+        _end_orphans(root, cgroup)
         _remove_cgroups(cgroup)
 
 
@@ -215,6 +216,30 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _end_orphans(root: Path, cgroup: str) -> None:
+    """End what outlives an engine that was killed: its containers, and the processes that hold them for it."""
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while orphans := _orphans(root, cgroup):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Processes of the engine in {root} do not end: {sorted(orphans)}")
+        for process_id in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _orphans(root: Path, cgroup: str) -> set[int]:
+    """List processes in the engine's cgroups, and those whose command line names its folder."""
+    held = Path("/sys/fs/cgroup").glob(f"**/{cgroup}/**/cgroup.procs")
+    found = {int(line) for procs in held for line in procs.read_text().split()}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if f"{root}/".encode() in (entry / "cmdline").read_bytes():
+                    found.add(int(entry.name))
+    return found
 
 
 def _remove_cgroups(name: str) -> None:
