@@ -2,7 +2,6 @@
 
 import { confirmed } from "../kit/dialog";
 import { actionButton, facts, heading, keepFresh, section, show, Status, type Context, type Page } from "../kit/page";
-import { hrefTo } from "../kit/route";
 import { badge, table } from "../kit/table";
 import { duration, moment, secondsBetween } from "../kit/words";
 import { RUN_COLUMNS } from "./runs";
@@ -92,7 +91,7 @@ function about(found: Rec): HTMLElement {
     "About",
     facts([
       ["On", [found.text("label"), object].filter((text) => text !== "").join(" \u00B7 ")],
-      ["Project", el("a", { href: hrefTo(["projects", found.text("project")]) }, found.text("project"))],
+      ["Project", found.text("project")],
       ["Wrapper", found.text("wrapper")],
       ["Image", found.text("image")],
       ["Started by", origin(found)],
@@ -114,11 +113,7 @@ function code(text: string): Child {
 function origin(found: Rec): Child {
   const delivery = /^subscription:(\d+):delivery:(\d+)$/.exec(found.text("origin"));
   if (delivery === null) return found.text("origin");
-  return el(
-    "a",
-    { href: hrefTo(["subscriptions", delivery[1] ?? ""]) },
-    `subscription ${delivery[1]}, delivery ${delivery[2]}`,
-  );
+  return `subscription ${delivery[1]}, delivery ${delivery[2]}`;
 }
 
 function values(found: Rec): HTMLElement {

@@ -2,7 +2,7 @@
 
 import { heading, show, type Context, type Page } from "../kit/page";
 import { hrefTo } from "../kit/route";
-import { badge, type Column, link, List } from "../kit/table";
+import { badge, type Column, List } from "../kit/table";
 import { duration, moment, secondsBetween } from "../kit/words";
 import { el, type Child } from "../../ui/dom";
 import { reviewUrl } from "../../review/page-url";
@@ -20,7 +20,7 @@ export const STATES = [
 
 const COLUMNS: readonly Column<Rec>[] = [
   { title: "Session", kind: "wide", cell: session },
-  { title: "Project", cell: (row) => link(row.text("project"), hrefTo(["projects", row.text("project")])) },
+  { title: "Project", cell: (row) => row.text("project") },
   { title: "Arrival", cell: arrival },
   { title: "Why", kind: "wide", cell: (row) => row.text("reason") },
   { title: "Run", cell: run },
@@ -43,7 +43,7 @@ export const sessions: Page = {
       empty: "No session fits.",
       refreshMs: 5000,
     });
-    show(context.root, heading("Sessions", link("Prearchive", hrefTo(["prearchive"]))), list.element);
+    show(context.root, heading("Sessions"), list.element);
     await list.start();
   },
 };
@@ -58,9 +58,7 @@ function session(row: Rec): Child[] {
     .filter((text) => text !== "")
     .join(" \u00B7 ");
   const name =
-    row.text("stage") === "archived"
-      ? el("a", { href: reviewUrl(row.text("project"), row.text("id")) }, label)
-      : link(label, hrefTo(["prearchive"], { search: row.text("uid") }));
+    row.text("stage") === "archived" ? el("a", { href: reviewUrl(row.text("project"), row.text("id")) }, label) : label;
   return [name, el("div", { class: "quiet" }, about), el("div", { class: "uid" }, row.text("uid"))];
 }
 
