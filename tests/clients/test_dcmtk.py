@@ -17,6 +17,7 @@ from helpers.arrivals import ledger, receiving_hub, store_manifest, wait_for_sta
 from helpers.exam_files import write_series
 from helpers.ports import free_port
 from hub_fixture import RunningHub
+from overread.hub.app import assemble
 from overread.hub.config import HubConfig
 from overread.hub.core import Hub
 from overread.hub.items.files import file_path
@@ -184,7 +185,8 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 def exams_of(home: Path) -> tuple[set[str], int]:
     """UIDs of the objects that a home's ledger has, all of whose files must be there, and how many files there are."""
-    found = Hub(HubConfig(home=home, dicom_port=0))
+    found = assemble(Hub(HubConfig(home=home, dicom_port=0)))
+    found.intake.recover()
     with found.database.read() as db:
         lines = [line for line in db.query(ReceivedObject) if line.state == "received"]
         assert all((home / line.path).stat().st_size == line.size for line in lines)

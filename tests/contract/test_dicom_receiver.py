@@ -83,13 +83,13 @@ def test_the_same_object_twice_is_acknowledged_and_kept_once(receiver: tuple[Run
     assert len(list(hub.hub.layout.prearchive.rglob("*.dcm"))) == 1
 
 
-def test_another_object_of_the_same_uid_is_put_aside_with_a_warning(receiver: tuple[RunningHub, int]) -> None:
+def test_another_object_of_the_same_uid_is_put_aside_and_replaces_nothing(receiver: tuple[RunningHub, int]) -> None:
     hub, port = receiver
     dataset = make_mr_series(SHAPE)[0]
     first = arrivals.dataset_bytes(dataset)
     assert send(port, [dataset]) == [0x0000]
     dataset.SeriesDescription = "changed afterwards"
-    assert send(port, [dataset]) == [0xB000]
+    assert send(port, [dataset]) == [0x0000], "it is kept, though not in use"
     kept, aside = ledger(hub)
     assert (kept.state, aside.state) == ("received", "refused")
     assert "came before" in aside.reason
@@ -102,7 +102,7 @@ def test_another_object_of_the_same_uid_is_put_aside_with_a_warning(receiver: tu
     [
         (lambda content: content[: len(content) // 2], 0xC000, "ends before its end"),
         (lambda _content: b"this is no DICOM at all, not even a bit of it", 0xC000, "no DICOM dataset"),
-        (lambda content: content[:60], 0xC000, "SOPInstanceUID"),
+        (lambda content: content[:60], 0xC000, "missing or no UID"),
     ],
     ids=["truncated in the pixels", "garbage", "truncated in the header"],
 )
@@ -174,11 +174,14 @@ def test_compressed_objects_are_kept_as_they_were_sent(receiver: tuple[RunningHu
     assert (hub.hub.layout.home / line.path).read_bytes().endswith(arrivals.dataset_bytes(dataset))
 
 
-def test_a_full_disk_is_told_to_the_sender(receiver: tuple[RunningHub, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    hub, port = receiver
-    monkeypatch.setattr("overread.hub.arrival.spooling.RESERVE_BYTES", 2**60)
-    assert send(port, make_mr_series(SHAPE)[:1]) == [0xA700]
-    assert ledger(hub) == []
+def test_a_full_disk_is_told_to_the_sender_at_the_objects_end(tmp_path: Path) -> None:
+    running, port = receiving_hub(tmp_path, disk_reserve_bytes=2**60)
+    try:
+        assert send(port, make_mr_series(SHAPE)[:2]) == [0xA700, 0xA700], "the association outlives it"
+        assert ledger(running) == []
+        assert list(running.hub.layout.spool.rglob("*.*")) == []
+    finally:
+        running.stop()
 
 
 def test_nothing_of_a_patient_is_logged_or_named(

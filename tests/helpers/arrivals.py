@@ -70,6 +70,7 @@ def listens(port: int) -> bool:
 
 def wipe(hub: RunningHub) -> None:
     """Forget all that has arrived, and all receivers but the first."""
+    hub.hub.intake.file_all()
     with hub.hub.database.write() as db:
         db.execute(delete(ReceivedObject))
         db.execute(delete(PrearchiveSession))
@@ -137,13 +138,15 @@ def wait_until(found: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
 
 
 def rows(hub: RunningHub) -> list[PrearchiveSession]:
-    """Return all sessions of the prearchive, gone ones too."""
+    """Return all sessions of the prearchive, gone ones too, once what was received is filed."""
+    hub.hub.intake.file_all()
     with hub.hub.database.read() as db:
         return list(db.scalars(select(PrearchiveSession).order_by(PrearchiveSession.pk)))
 
 
 def ledger(hub: RunningHub, *states: str) -> list[ReceivedObject]:
-    """Return the ledger's lines, all or those of some states."""
+    """Return the ledger's lines, all or those of some states, once what was received is filed."""
+    hub.hub.intake.file_all()
     with hub.hub.database.read() as db:
         lines = db.scalars(select(ReceivedObject).order_by(ReceivedObject.pk))
         return [line for line in lines if not states or line.state in states]

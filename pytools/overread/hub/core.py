@@ -18,7 +18,6 @@ from overread.hub.sessions import Sessions
 
 if TYPE_CHECKING:
     from overread.hub.areas.dicomweb.metadata import MetadataCache
-    from overread.hub.items.catalogs import CatalogWriter
     from overread.hub.areas.importer.inbox import Inbox
     from overread.hub.arrival.commitments import Commitments
     from overread.hub.arrival.completion import ArrivalService
@@ -56,7 +55,6 @@ class Hub:
     Areas add what they need in ``overread.hub.app.assemble``.
     """
 
-    catalogs: CatalogWriter
     catalogs: CatalogWriter
     receivers: Receivers
     intake: Intake

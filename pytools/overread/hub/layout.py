@@ -10,6 +10,7 @@
     HOME/archive/<project>/subjects/<subject label>/<resource label>/...
     HOME/archive/<project>/resources/<resource label>/...
     HOME/prearchive/<project>/<timestamp>/<session label>/SCANS/<scan id>/DICOM/...
+    HOME/spool/              objects that were received and are not filed yet
     HOME/refused/            objects that could not be taken, as they came
     HOME/journal/            what transactions under way have renamed
     HOME/plugins/            plugin jars
@@ -52,6 +53,11 @@ class Layout:
     def prearchive(self) -> Path:
         """Root of the prearchive."""
         return self.home / "prearchive"
+
+    @property
+    def spool(self) -> Path:
+        """Objects that were received and are not filed yet. On the archive's file system, so that a move is a link."""
+        return self.home / "spool"
 
     @property
     def refused(self) -> Path:

@@ -26,7 +26,6 @@ from overread.hub.arrival.recovery import recover
 from overread.hub.core import Ticker
 from overread.hub.errors import HubError
 from overread.hub.models import ConfigEntry, Experiment, PrearchiveSession, ReceivedObject, SiteSetting
-from overread.hub.models.base import utc_now
 from overread.study.completion import decide
 from overread.study.manifest import StoredStudy, load_stored_study
 from overread.study.rules import accepts, needed_keywords
@@ -66,32 +65,36 @@ class ArrivalService(Ticker):
 
     def start(self) -> None:
         """Put in order what a crash left, then begin. Receivers must start after this."""
+        self._hub.intake.recover()
         recover(self._hub)
         super().start()
 
     def _look(self) -> None:
+        # What lies in the spool is not known yet: nothing is judged by the time that has passed since.
+        horizon = self._hub.intake.horizon()
         with self._hub.database.read() as db:
             waiting = db.scalars(
                 select(PrearchiveSession.pk).where(PrearchiveSession.status == prearchive.RECEIVING)
             ).all()
         for pk in waiting:
-            settle(self._hub, pk)
+            settle(self._hub, pk, now=horizon)
 
 
-def settle(hub: Hub, prearchive_pk: int) -> None:
-    """Decide about one session, and do what was decided."""
+def settle(hub: Hub, prearchive_pk: int, *, now: datetime | None = None) -> None:
+    """Decide about one session by what had arrived at `now`, and do what was decided."""
+    now = now or hub.intake.horizon()
     try:
         with hub.database.read() as db:
             session = db.get(PrearchiveSession, prearchive_pk)
             if session is None or session.status != prearchive.RECEIVING:
                 return
-            verdict = judge(db, hub, session, now=utc_now())
+            verdict = judge(db, hub, session, now=now)
             if verdict.state == "wait" and verdict.reason == session.reason:
                 return
         with hub.database.write() as db:
             session = db.get_one(PrearchiveSession, prearchive_pk)
-            # Something may have arrived between the two transactions: what holds now counts.
-            _do(db, hub, session, judge(db, hub, session, now=utc_now()))
+            # Something may have been filed between the two transactions: what holds now counts.
+            _do(db, hub, session, judge(db, hub, session, now=now))
     except HubError as problem:
         _mark(hub, prearchive_pk, prearchive.CONFLICT, problem.reason)
     except Exception as problem:  # the outermost loop of a service: one session must not stop the others

@@ -7,8 +7,6 @@ besides is removed at the next start (`overread.hub.arrival.recovery`), or repla
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,12 @@ from sqlalchemy.orm import Session
 
 from overread.hub.arrival.describe import scan_fields, scan_type
 from overread.hub.arrival.objects import file_stem, read_file_header, text
-from overread.hub.arrival.storage import make_folder
+from overread.hub.arrival.storage import link, make_folder
 from overread.hub.database import undo
 from overread.hub.items.catalogs import touch
 from overread.hub.items.files import delete_file, ensure_resource, owner_of, resource_folder
 from overread.hub.items.scans import save_scan
-from overread.hub.layout import clean_label, sync_file, sync_folder
+from overread.hub.layout import clean_label, sync_folder
 from overread.hub.models import Experiment, Instance, ReceivedObject, Resource, ResourceFile, Scan
 from overread.study.selection import is_source_image
 
@@ -236,17 +234,6 @@ class Filing:
         sync_folder(aside.parent)
         item.state, item.path = "refused", aside.relative_to(self._hub.layout.home).as_posix()
         item.reason = "another object with this SOP Instance UID is in the archive; that one is kept in use"
-
-
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system has no such thing, make a synced copy."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        sync_file(target)
 
 
 def _instance(target: Experiment, file: ResourceFile, item: ReceivedObject) -> Instance:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival import prearchive
-from overread.hub.arrival.filing import link
-from overread.hub.arrival.storage import make_folder
+from overread.hub.arrival.storage import link, make_folder
 from overread.hub.database import undo
 from overread.hub.layout import sync_folder
 from overread.hub.models import PrearchiveSession

@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from enum import Enum
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -18,11 +19,9 @@ import pydicom
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import data_element_generator
-from pydicom.filewriter import write_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -50,7 +49,8 @@ SUMMARY_KEYWORDS: Final = (
 """What the ledger keeps of every object: attributes that arrival rules look at. None tells who the patient is."""
 
 _SUMMARY_TAGS: Final = {keyword: tag for keyword in SUMMARY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None}
-_UID: Final = re.compile(r"[0-9.]{1,64}")
+_UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+"""A UID (PS3.5 9.1), but for zeros that begin a component: some devices send them."""
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
@@ -132,6 +132,63 @@ def read_header(stream: BinaryIO, *, transfer_syntax_uid: str) -> Header:
     return header
 
 
+class Fault(Enum):
+    """Why an object can't be taken."""
+
+    UNREADABLE = "unreadable"  # it is no whole object
+    MISMATCH = "mismatch"  # it is another object than was announced
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a file of the receiver's spool holds.
+
+    Parameters
+    ----------
+    header
+        The object's attributes, None if they can't be read.
+    fault, reason
+        Why it can't be taken, for programs and in words; None and "" if it can.
+    sender, receiver
+        AE titles of the association that brought it.
+    """
+
+    header: Header | None
+    fault: Fault | None = None
+    reason: str = ""
+    sender: str = ""
+    receiver: str = ""
+
+
+def examine(path: Path) -> Finding:
+    """Judge an object that came by C-STORE, whose file meta information tells what was announced.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    """
+    meta, header = Dataset(), None
+    fault, reason = None, ""
+    try:
+        with path.open("rb") as stream:
+            meta = read_file_meta(stream)
+            header = read_header(stream, transfer_syntax_uid=text(meta, "TransferSyntaxUID"))
+    except DataError as problem:
+        fault, reason = Fault.UNREADABLE, str(problem)
+    if header is not None:
+        for what, announced, found in (
+            ("Instance", text(meta, "MediaStorageSOPInstanceUID"), header.sop_instance_uid),
+            ("Class", text(meta, "MediaStorageSOPClassUID"), header.sop_class_uid),
+        ):
+            if announced != found:
+                fault, reason = Fault.MISMATCH, f"SOP {what} UID differs between command and dataset"
+                break
+    titles = {"sender": text(meta, "SendingApplicationEntityTitle")}
+    titles["receiver"] = text(meta, "ReceivingApplicationEntityTitle")
+    return Finding(header, fault, reason, **titles)
+
+
 def read_file_header(path: Path) -> Header:
     """Read a DICOM file (PS3.10) up to its pixel data.
 
@@ -173,17 +230,38 @@ def read_file_meta(stream: BinaryIO) -> Dataset:
     return meta
 
 
-def file_meta_bytes(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Return preamble and file meta information (PS3.10 7.1). The same object gets the same bytes every time."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return PREAMBLE + buffer.getvalue()
+def file_meta_bytes(
+    *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, sender: str = "", receiver: str = ""
+) -> bytes:
+    """Return preamble and file meta information (PS3.10 7.1). The same object gets the same bytes every time.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid
+        Of the object.
+    sender, receiver
+        AE titles of the association that brought it (0002,0017 and 0002,0018); "" leaves them out.
+    """
+    elements = [
+        b"\x02\x00\x01\x00OB\0\0\x02\0\0\0\x00\x01",
+        _meta_element(0x02, b"UI", sop_class_uid),
+        _meta_element(0x03, b"UI", sop_instance_uid),
+        _meta_element(0x10, b"UI", transfer_syntax_uid),
+        _meta_element(0x12, b"UI", IMPLEMENTATION_CLASS_UID),
+        _meta_element(0x13, b"SH", IMPLEMENTATION_VERSION_NAME),
+    ]
+    if sender:
+        elements.append(_meta_element(0x17, b"AE", sender))
+    if receiver:
+        elements.append(_meta_element(0x18, b"AE", receiver))
+    group = b"".join(elements)
+    return PREAMBLE + b"\x02\x00\x00\x00UL\x04\0" + struct.pack("<L", len(group)) + group
+
+
+def _meta_element(element: int, vr: bytes, value: str) -> bytes:
+    encoded = value.encode("ascii", errors="replace")
+    encoded += (b"\0" if vr == b"UI" else b" ") * (len(encoded) % 2)
+    return struct.pack("<HH2sH", 2, element, vr, len(encoded)) + encoded
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:

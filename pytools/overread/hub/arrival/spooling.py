@@ -18,8 +18,6 @@ from overread.hub.arrival.objects import PREAMBLE, file_meta_bytes, read_file_me
 if TYPE_CHECKING:
     from overread.hub.core import Hub
 
-RESERVE_BYTES: Final = 256 * 2**20
-"""So much room must stay free: a full disk would stop the database, too."""
 _META_GROUP: Final = b"\x02\x00"
 """How file meta information begins: group 0002, little endian."""
 _META_BYTES: Final = 4096
@@ -47,7 +45,7 @@ class Spooled:
 
 def has_room(hub: Hub, size: int) -> bool:
     """Whether `size` more bytes can be taken."""
-    return shutil.disk_usage(hub.layout.home).free > size + RESERVE_BYTES
+    return shutil.disk_usage(hub.layout.home).free > size + hub.config.disk_reserve_bytes
 
 
 def spool(hub: Hub, parts: Iterable[bytes | memoryview]) -> Spooled:

@@ -2,13 +2,13 @@
 
 Order of steps, so that no acknowledged object is ever lost and none is stored twice:
 
-1. the file is written below ``HOME/tmp`` and synced;
-2. in one transaction: is it there already? its session; the file is renamed to its place; its line is added to the
-   ledger;
-3. the folder is synced, which others need not wait for;
-4. only then does the sender get its answer.
+1. the file is written below ``HOME/tmp`` (by REST) or ``HOME/spool`` (by DICOM) and synced;
+2. in one transaction: is it there already? its session; the file gets a second name at its place, which is synced; its
+   line is added to the ledger;
+3. its first name is removed.
 
-A crash between 2 and 3 leaves a file without a line or a line without a file, and a sender without an answer:
+Who sends by REST gets the answer then; who sends by DICOM has it after the first step, since the spool is filed after
+a crash, too (`overread.hub.arrival.intake`). A crash within 2 leaves a file without a line:
 `overread.hub.arrival.recovery` puts that in order.
 """
 
@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
+import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -29,9 +32,9 @@ from overread.hub.arrival import prearchive
 from overread.hub.arrival.assignment import Assignment, Hints, Rules, assign
 from overread.hub.arrival.objects import Header, file_stem, read_file_meta, summary, text
 from overread.hub.arrival.spooling import Spooled
-from overread.hub.database import undo
+from overread.hub.database import after_commit, undo
 from overread.hub.items.files import digest_of, file_path
-from overread.hub.layout import clean_label, sync_folder
+from overread.hub.layout import clean_label, sync_file, sync_folder
 from overread.hub.models import Experiment, Instance, PrearchiveSession, ReceivedObject, ResourceFile
 from overread.hub.models.base import utc_now
 
@@ -133,46 +136,123 @@ def store(hub: Hub, incoming: Incoming, *, rules: Rules | None = None, hints: Hi
     rules, hints
         By which it is assigned to project, subject and session (`overread.hub.arrival.assignment.assign`).
     """
-    header = incoming.header
-    placed: Path | None = None
-    with hub.database.write() as db:
-        assignment = assign(db, header.dataset, rules=rules, hints=hints)
-        receipt = _settle(db, hub, incoming, assignment)
-        if receipt is None:
-            session = prearchive.open_session(db, assignment, header.study_instance_uid)
-            placed = _place(db, hub, session, incoming)
-            receipt = Receipt(Fate.STORED, session.pk)
-    if placed is not None:
-        sync_folder(placed.parent)
-    if receipt.fate is Fate.DUPLICATE:
-        incoming.spooled.path.unlink(missing_ok=True)
-    return receipt
+    with hub.database.write() as db, Storing(db, hub) as storing:
+        return storing.store(incoming, rules=rules, hints=hints)
 
 
 def refuse(hub: Hub, spooled: Spooled, *, reason: str, source: str, header: Header | None = None) -> None:
     """Put an object that can't be taken aside in ``HOME/refused``, with a line in the ledger that says why."""
-    with hub.database.write() as db:
-        _set_aside(db, hub, _line(source, spooled, header), spooled, reason=reason)
+    with hub.database.write() as db, Storing(db, hub) as storing:
+        storing.refuse(spooled, reason=reason, source=source, header=header)
 
 
-def _settle(db: Session, hub: Hub, incoming: Incoming, assignment: Assignment) -> Receipt | None:
-    """Settle what becomes of an object that its session has already; None if it has not."""
-    spooled, header = incoming.spooled, incoming.header
-    known = _waiting(db, hub, assignment, header)
-    if known is None:
-        known = _archived(db, hub, assignment, header)
-    if known is not None and known.session_id and assignment.replaces and known.digest != spooled.digest:
-        known = None  # the one in the archive gives way when the session is archived
-    if known is None:
-        return None
-    line = _line(incoming.source, spooled, header)
-    if known.digest == spooled.digest or _same_dataset(known.path, spooled.path):
-        line.state, line.reason = "duplicate", "the same object came before"
-        db.add(line)
-        return Receipt(Fate.DUPLICATE, known.prearchive_pk, known.session_id)
-    reason = "another object with this SOP Instance UID came before; that one is kept in use"
-    _set_aside(db, hub, line, spooled, reason=reason)
-    return Receipt(Fate.SET_ASIDE, known.prearchive_pk, known.session_id)
+class Storing:
+    """Keeps objects within one transaction; folders are synced when its block ends well, before the transaction does.
+
+    Spooled files get their new names at once and lose the old ones when the transaction is kept.
+
+    Parameters
+    ----------
+    db, hub
+        Transaction and hub.
+    """
+
+    def __init__(self, db: Session, hub: Hub) -> None:
+        self._db, self._hub = db, hub
+        self._touched: set[Path] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            for folder in self._touched:
+                sync_folder(folder)
+
+    def store(
+        self,
+        incoming: Incoming,
+        *,
+        rules: Rules | None = None,
+        hints: Hints | None = None,
+        received_at: datetime | None = None,
+    ) -> Receipt:
+        """Keep an object that came at `received_at` (None: now)."""
+        header = incoming.header
+        assignment = assign(self._db, header.dataset, rules=rules, hints=hints)
+        receipt = self._settle(incoming, assignment, received_at)
+        if receipt is None:
+            session = prearchive.open_session(self._db, assignment, header.study_instance_uid, now=received_at)
+            self._place(session, incoming, received_at)
+            receipt = Receipt(Fate.STORED, session.pk)
+        after_commit(self._db, lambda: incoming.spooled.path.unlink(missing_ok=True))
+        return receipt
+
+    def refuse(
+        self,
+        spooled: Spooled,
+        *,
+        reason: str,
+        source: str,
+        header: Header | None = None,
+        received_at: datetime | None = None,
+    ) -> None:
+        """Put an object that can't be taken aside."""
+        self._set_aside(_line(source, spooled, header, received_at), spooled, reason=reason)
+        after_commit(self._db, lambda: spooled.path.unlink(missing_ok=True))
+
+    def _settle(self, incoming: Incoming, assignment: Assignment, received_at: datetime | None) -> Receipt | None:
+        """Settle what becomes of an object that its session has already; None if it has not."""
+        spooled, header = incoming.spooled, incoming.header
+        known = _waiting(self._db, self._hub, assignment, header)
+        if known is None:
+            known = _archived(self._db, self._hub, assignment, header)
+        if known is not None and known.session_id and assignment.replaces and known.digest != spooled.digest:
+            known = None  # the one in the archive gives way when the session is archived
+        if known is None:
+            return None
+        if _is_one_file(known.path, spooled.path):  # filed before a crash, which left its name in the spool
+            return Receipt(Fate.STORED, known.prearchive_pk, known.session_id)
+        line = _line(incoming.source, spooled, header, received_at)
+        if known.digest == spooled.digest or same_dataset(known.path, spooled.path):
+            line.state, line.reason = "duplicate", "the same object came before"
+            self._db.add(line)
+            return Receipt(Fate.DUPLICATE, known.prearchive_pk, known.session_id)
+        reason = "another object with this SOP Instance UID came before; that one is kept in use"
+        self._set_aside(line, spooled, reason=reason)
+        return Receipt(Fate.SET_ASIDE, known.prearchive_pk, known.session_id)
+
+    def _place(self, session: PrearchiveSession, incoming: Incoming, received_at: datetime | None) -> None:
+        target = place_of(self._hub, session, incoming.header)
+        make_folder(target.parent)
+        self._link(incoming.spooled.path, target)
+        line = _line(incoming.source, incoming.spooled, incoming.header, received_at)
+        line.prearchive_pk, line.path = session.pk, target.relative_to(self._hub.layout.home).as_posix()
+        self._db.add(line)
+
+    def _set_aside(self, line: ReceivedObject, spooled: Spooled, *, reason: str) -> None:
+        target = self._hub.layout.refused / f"{utc_now():%Y%m%d_%H%M%S%f}_{secrets.token_hex(4)}.dcm"
+        self._link(spooled.path, target)
+        line.state, line.reason, line.path = "refused", reason, target.relative_to(self._hub.layout.home).as_posix()
+        self._db.add(line)
+        log.warning("refused an object from %s: %s", line.source, reason)
+
+    def _link(self, source: Path, target: Path) -> None:
+        target.unlink(missing_ok=True)  # left over from an attempt that a crash ended: the ledger does not know it
+        link(source, target)
+        undo(self._db, lambda: target.unlink(missing_ok=True))
+        self._touched.add(target.parent)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system has no such thing, make a synced copy."""
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
 
 
 def _waiting(db: Session, hub: Hub, assignment: Assignment, header: Header) -> _Known | None:
@@ -194,7 +274,14 @@ def _place_of_object(assignment: Assignment, header: Header) -> dict[str, str]:
     return {"uid": header.sop_instance_uid, "project": assignment.project, "label": assignment.session}
 
 
-def _same_dataset(left: Path, right: Path) -> bool:
+def _is_one_file(left: Path, right: Path) -> bool:
+    try:
+        return left.samefile(right)
+    except OSError:
+        return False
+
+
+def same_dataset(left: Path, right: Path) -> bool:
     """Whether two files hold the same dataset, encoded alike: file meta information may differ."""
     try:
         with left.open("rb") as a, right.open("rb") as b:
@@ -209,17 +296,6 @@ def _same_dataset(left: Path, right: Path) -> bool:
                     return True
     except OSError:
         return False
-
-
-def _place(db: Session, hub: Hub, session: PrearchiveSession, incoming: Incoming) -> Path:
-    target = place_of(hub, session, incoming.header)
-    make_folder(target.parent)
-    incoming.spooled.path.replace(target)
-    undo(db, lambda: target.unlink(missing_ok=True))
-    line = _line(incoming.source, incoming.spooled, incoming.header)
-    line.prearchive_pk, line.path = session.pk, target.relative_to(hub.layout.home).as_posix()
-    db.add(line)
-    return target
 
 
 def place_of(hub: Hub, session: PrearchiveSession, header: Header) -> Path:
@@ -250,17 +326,14 @@ def adopt(db: Session, hub: Hub, session: PrearchiveSession, path: Path, header:
     db.add(line)
 
 
-def _set_aside(db: Session, hub: Hub, line: ReceivedObject, spooled: Spooled, *, reason: str) -> None:
-    target = hub.layout.refused / f"{utc_now():%Y%m%d_%H%M%S%f}_{secrets.token_hex(4)}.dcm"
-    spooled.path.replace(target)
-    sync_folder(hub.layout.refused)
-    line.state, line.reason, line.path = "refused", reason, target.relative_to(hub.layout.home).as_posix()
-    db.add(line)
-    log.warning("refused an object from %s: %s", line.source, reason)
-
-
-def _line(source: str, spooled: Spooled, header: Header | None) -> ReceivedObject:
-    line = ReceivedObject(state="received", source=source, size=spooled.size, digest=spooled.digest)
+def _line(source: str, spooled: Spooled, header: Header | None, received_at: datetime | None = None) -> ReceivedObject:
+    line = ReceivedObject(
+        state="received",
+        source=source,
+        size=spooled.size,
+        digest=spooled.digest,
+        received_at=received_at or utc_now(),
+    )
     if header is not None:
         line.study_instance_uid = header.study_instance_uid
         line.series_instance_uid = header.series_instance_uid

@@ -1,54 +1,44 @@
-"""What ``/xapi/dicomscp`` says of a receiver, and who may send to it."""
+"""What ``/xapi/dicomscp`` says of a receiver."""
 
 from __future__ import annotations
 
-import ipaddress
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.arrival.assignment import Rules
 from overread.hub.arrival.routing import parse_expressions
+from overread.hub.config import HubConfig
 from overread.hub.models import Receiver
 
-
-@dataclass(frozen=True)
-class Admission:
-    """Whether an association is let in.
-
-    Parameters
-    ----------
-    title_known
-        There is an enabled receiver of the called AE title on this port.
-    sender_welcome
-        Its whitelist, if it has one, names the sender.
-    """
-
-    title_known: bool
-    sender_welcome: bool = True
+_REPLY: Final = re.compile(r"(?P<title>[^@\\]{1,16})@(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
-def find_receiver(db: Session, ae_title: str, port: int, *, own_port: int) -> Receiver | None:
-    """Return the enabled receiver of an AE title on a port; a row with port 0 stands for the hub's `own_port`."""
-    ports = (port, 0) if port == own_port else (port,)
+def receivers_of_port(db: Session, ports: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what decides about associations, for each enabled receiver of these ports (``port`` of their rows)."""
+    rows = db.scalars(select(Receiver).where(Receiver.port.in_(ports), Receiver.enabled.is_(True)))
+    return [
+        {
+            "aeTitle": row.ae_title,
+            "whitelistEnabled": row.settings.get("whitelistEnabled", False),
+            "whitelist": row.settings.get("whitelist") or [],
+        }
+        for row in rows
+    ]
+
+
+def find_receiver(db: Session, ae_title: str, ports: Sequence[int]) -> Receiver | None:
+    """Return the receiver of an AE title on one of these ports, also one that was switched off a moment ago."""
     return db.scalar(
-        select(Receiver).where(
-            Receiver.ae_title == ae_title.strip(), Receiver.port.in_(ports), Receiver.enabled.is_(True)
-        )
+        select(Receiver)
+        .where(Receiver.ae_title == ae_title.strip(), Receiver.port.in_(ports))
+        .order_by(Receiver.enabled.desc(), Receiver.id)
+        .limit(1)
     )
-
-
-def admit(receiver: Receiver | None, *, calling: str, address: str) -> Admission:
-    """Decide whether a sender may open an association with a receiver."""
-    if receiver is None:
-        return Admission(title_known=False)
-    if not receiver.settings.get("whitelistEnabled"):
-        return Admission(title_known=True)
-    listed: Sequence[str] = receiver.settings.get("whitelist") or ()
-    return Admission(title_known=True, sender_welcome=any(_fits(entry, calling.strip(), address) for entry in listed))
 
 
 def rules_of(receiver: Receiver) -> Rules:
@@ -74,26 +64,24 @@ def rules_from(settings: Mapping[str, Any]) -> Rules:
     )
 
 
-def is_whitelist_entry(entry: str) -> bool:
-    """Whether an entry is an AE title, an IP address or network, or ``AE@address``."""
-    title, separator, network = entry.strip().rpartition("@")
-    if separator:
-        return bool(title) and _network(network) is not None
-    return bool(entry.strip()) and ("/" not in entry or _network(entry) is not None)
+def rows_of_port(config: HubConfig, port: int) -> tuple[int, ...]:
+    """Return the ports that rows of receivers may name which can be reached by a port of the hub.
+
+    A row with port 0 stands for the hub's own port. Its receivers can be reached by the TLS port as well.
+    """
+    own = (config.dicom_port, config.dicom_tls_port)
+    return (0, *{one for one in own if one}) if port in own else (port,)
 
 
-def _fits(entry: str, calling: str, address: str) -> bool:
-    title, separator, place = entry.strip().rpartition("@")
-    network = _network(place)
-    if separator:
-        return title == calling and network is not None and ipaddress.ip_address(address) in network
-    if network is not None:
-        return ipaddress.ip_address(address) in network
-    return entry.strip() == calling
+def reply_address(settings: Mapping[str, Any], title: str) -> tuple[str, int] | None:
+    """Return host and port at which a sender listens for reports of storage commitment, None if it is not known."""
+    for entry in settings.get("commitmentReplies") or ():
+        found = _REPLY.fullmatch(entry.strip())
+        if found and found["title"] == title:
+            return found["host"].strip("[]"), int(found["port"])
+    return None
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text.strip(), strict=False)
-    except ValueError:
-        return None
+def is_reply_entry(entry: str) -> bool:
+    """Whether an entry of ``commitmentReplies`` is ``AE@host:port``."""
+    return _REPLY.fullmatch(entry.strip()) is not None

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _LOG_EVERY_S = 1.0
+_LOG_ANSWER_S = 4.0
+_HEAD_BYTES = 8
 _WAITING = ("new", "pending", "assigned", "accepted", "preparing", "ready", "starting")
 _NETWORK_LABEL = "org.overread.network"
 _SIGKILL_AFTER_NS = 2_000_000_000
@@ -237,9 +239,7 @@ class SwarmRunner(EngineRunner):
                 self.engine.asking("send a log") as api,
             ):
                 start = int(moment(since)) if since else 0
-                lines = api.service_logs(
-                    run.id, stdout=out, stderr=not out, since=start, timestamps=True, is_tty=False, follow=False
-                )
+                lines = _frames(_read_log(api, run.id, out=out, since=start))
                 found = [dated for line in lines if (dated := _dated(line)) is not None]
             at_since = 0
             for when, text in sorted(found, key=lambda one: one[0]):
@@ -332,6 +332,26 @@ def _generic(kind: str, value: str) -> dict[str, Any]:
     if value.isdigit():
         return {"DiscreteResourceSpec": {"Kind": kind, "Value": int(value)}}
     return {"NamedResourceSpec": {"Kind": kind, "Value": value}}
+
+
+def _read_log(api: APIClient, handle: str, *, out: bool, since: int) -> bytes:
+    """Return a service's log. The SDK would wait without end for the part of a host that is lost."""
+    answer = api.get(
+        f"{api.base_url}/v{api.api_version}/services/{handle}/logs",
+        params={"stdout": int(out), "stderr": int(not out), "since": since, "timestamps": 1},
+        timeout=_LOG_ANSWER_S,
+    )
+    answer.raise_for_status()
+    return answer.content
+
+
+def _frames(log: bytes) -> Iterator[bytes]:
+    """Yield the lines of a log: each has a head of eight bytes, the last four of them its length."""
+    place = 0
+    while place + _HEAD_BYTES <= len(log):
+        end = place + _HEAD_BYTES + int.from_bytes(log[place + 4 : place + _HEAD_BYTES], "big")
+        yield log[place + _HEAD_BYTES : end]
+        place = end
 
 
 def _dated(line: bytes) -> tuple[str, bytes] | None:

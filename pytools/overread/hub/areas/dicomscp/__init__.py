@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from overread.hub.areas.dicomscp.routes import ROUTES
+from overread.hub.arrival.commitments import Commitments
+from overread.hub.arrival.intake import Intake
 from overread.hub.core import Hub
 from overread.hub.receiver.service import Receivers
 
@@ -10,6 +12,8 @@ __all__ = ["ROUTES", "assemble"]
 
 
 def assemble(hub: Hub) -> None:
-    """Give the hub its DICOM listeners."""
+    """Give the hub its DICOM receivers, and the services that file and confirm what they take."""
+    hub.intake = Intake(hub)
+    hub.commitments = Commitments(hub)
     hub.receivers = Receivers(hub)
-    hub.services.append(hub.receivers)
+    hub.services += [hub.intake, hub.commitments, hub.receivers]

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from overread.hub.errors import bad_request, not_found
 from overread.hub.models import Receiver
-from overread.hub.receiver.settings import is_whitelist_entry, rules_from
+from overread.hub.receiver.admission import is_whitelist_entry
+from overread.hub.receiver.settings import is_reply_entry, rules_from
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -29,6 +30,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "anonymizationEnabled": True,
     "whitelistEnabled": False,
     "whitelist": [],
+    "commitmentReplies": [],
     "routingExpressionsEnabled": False,
     "projectRoutingExpression": None,
     "subjectRoutingExpression": None,
@@ -125,3 +127,6 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     entries = settings["whitelist"]
     if not isinstance(entries, list) or not all(isinstance(e, str) and is_whitelist_entry(e) for e in entries):
         raise bad_request("whitelist must be a list of AE titles, addresses, networks or AE@address.")
+    replies = settings["commitmentReplies"]
+    if not isinstance(replies, list) or not all(isinstance(e, str) and is_reply_entry(e) for e in replies):
+        raise bad_request("commitmentReplies must be a list of AE@host:port: where senders take storage commitments.")
