@@ -62,7 +62,7 @@ class Bench:
         self.runner.clean_up(())
         for runner in self.runners:
             if isinstance(runner, EngineRunner):
-                runner.engine.close()
+                runner.close()
 
     def spec(self, line: str, *, limits: Limits | None = None) -> RunSpec:
         """A run of its own of a command line."""

@@ -53,7 +53,12 @@ def store(tmp_path: Path) -> Iterator[Hub]:
 def heard(store: Hub) -> list[Event]:
     """All events that the hub publishes from now on."""
     seen: list[Event] = []
-    store.events.listen(lambda _db, event: seen.append(event))
+
+    def hear(_db: object, event: Event) -> None:
+        assert event.payload  # described now, within the transaction, as a subscription would look at it
+        seen.append(event)
+
+    store.events.listen(hear)
     return seen
 
 

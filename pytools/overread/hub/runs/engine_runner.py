@@ -153,6 +153,14 @@ class EngineRunner(ABC):
                 if run_id not in keep:
                     self.discard(api, handle)
 
+    def close(self) -> None:
+        """Let go of the engine, as the end of the hub does; runs go on."""
+        with self.lock:
+            left, self.runs = list(self.runs.values()), {}
+        for run in left:
+            run.finish()
+        self.engine.close()
+
     @abstractmethod
     def create(self, api: APIClient, spec: RunSpec) -> dict[str, Any]:
         """Create the run on the engine unless it is there; return the engine's document of it."""
