@@ -195,10 +195,13 @@ def test_nothing_of_a_patient_is_logged_or_named(
     broken = arrivals.dataset_bytes(dataset)[:-10]
     send_bytes(association, broken, sop_class=arrivals.MR_IMAGE, sop_instance=dataset.SOPInstanceUID)
     association.release()
-    hub_lines = [record.getMessage() for record in caplog.records if record.name.startswith("overread")]
-    assert any("refused an object" in line for line in hub_lines)
+
+    def hub_lines() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name.startswith("overread")]
+
+    arrivals.wait_until(lambda: any("refused an object" in line for line in hub_lines()))
     names = [path.name for path in hub.hub.layout.home.rglob("*")]
-    assert not any("secret" in text.lower() for text in [*hub_lines, *names])
+    assert not any("secret" in text.lower() for text in [*hub_lines(), *names])
 
 
 # /xapi/dicomscp
