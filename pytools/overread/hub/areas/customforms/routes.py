@@ -8,7 +8,7 @@ from overread.hub import answers
 from overread.hub.access import Access, Right, readable_projects
 from overread.hub.areas.customfields.store import has_data
 from overread.hub.areas.customforms import store
-from overread.hub.errors import HubError, bad_request, forbidden
+from overread.hub.errors import HubError, bad_request, forbidden, not_found
 from overread.hub.http import Call, Route
 from overread.hub.models import Project
 
@@ -91,7 +91,10 @@ def opt_in(call: Call) -> Response:
 
 def has_answers(call: Call) -> Response:
     """Say whether a form has been answered."""
-    return JSONResponse(has_data(call.db, store.row_of(call.db, call.params["row"]).form.uuid))
+    form = store.row_of(call.db, call.params["row"]).form
+    if form.projects and not readable_projects(call.db, call.caller) & set(form.projects):
+        raise not_found(f"form {call.params['row']}")
+    return JSONResponse(has_data(call.db, form.uuid))
 
 
 def environment(_call: Call) -> Response:
