@@ -61,7 +61,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
     add_user(running.hub, "mary", role="member", project="BTS")
     add_user(running.hub, "rita", role="collaborator", project="BTS")
     heard: list[Event] = []
-    running.hub.events.listen(lambda _db, event: heard.append(event) if event.type == events.IMAGE_ASSESSOR else None)
+
+    def hear(_db: object, event: Event) -> None:
+        if event.type == events.IMAGE_ASSESSOR and event.payload:  # described now, within the transaction
+            heard.append(event)
+
+    running.hub.events.listen(hear)
     yield Review(running, case, seg, row.session_id, heard)
     running.stop()
 

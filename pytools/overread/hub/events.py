@@ -71,6 +71,15 @@ class EventBus:
         self._listeners.append(listener)
 
     def publish(self, db: Session, event: Event) -> None:
-        """Tell all listeners, within the transaction of `db`."""
+        """Tell all listeners, within the transaction of `db`.
+
+        Who looks at an event's payload later for the first time gets an error: describing the object then would begin a
+        transaction that nobody ends.
+        """
         for listener in self._listeners:
             listener(db, event)
+        event.describe = _too_late
+
+
+def _too_late() -> dict[str, Any]:
+    raise RuntimeError("An event's payload is described while listeners are told of it: look at it then, or never.")

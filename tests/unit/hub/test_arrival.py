@@ -39,7 +39,12 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def heard(hub: Hub) -> list[Event]:
     """What the hub publishes of sessions."""
     published: list[Event] = []
-    hub.events.listen(lambda _db, event: published.append(event) if event.type == events.SESSION else None)
+
+    def hear(_db: object, event: Event) -> None:
+        if event.type == events.SESSION and event.payload:  # described now, within the transaction
+            published.append(event)
+
+    hub.events.listen(hear)
     return published
 
 

@@ -133,6 +133,14 @@ def test_events_say_what_happened(store: Hub, heard: list[Event]) -> None:
     ]
 
 
+def test_an_event_is_described_while_it_is_told_or_never(store: Hub) -> None:
+    seen: list[Event] = []
+    store.events.listen(lambda _db, event: seen.append(event))
+    make_session(store)
+    with pytest.raises(RuntimeError, match="look at it then"):
+        _ = seen[-1].payload
+
+
 def test_xml_goes_in_and_comes_out(store: Hub) -> None:
     session = make_session(store)
     with store.database.write() as db:
