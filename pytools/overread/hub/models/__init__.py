@@ -1,6 +1,6 @@
 """What the hub stores, one file per subject."""
 
-from overread.hub.models.access import AliasToken, Membership, User, UserGroup
+from overread.hub.models.access import AliasToken, Membership, User
 from overread.hub.models.base import Base
 from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver, StorageCommitment
 from overread.hub.models.history import HistoryEvent
@@ -64,7 +64,6 @@ __all__ = [
     "Subject",
     "Subscription",
     "User",
-    "UserGroup",
     "Workflow",
     "WrapperConfig",
 ]

@@ -37,17 +37,6 @@ class Membership(Base):
     role: Mapped[str]
 
 
-class UserGroup(Base):
-    """A project's own group besides owners, members and collaborators; its ID stands in ``Membership.role``."""
-
-    __tablename__ = "user_group"
-    pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)  # <project>_<display name without spaces>
-    project: Mapped[str] = mapped_column(ForeignKey("project.id"))
-    display_name: Mapped[str]
-    right: Mapped[str]  # read | edit
-
-
 class AliasToken(Base):
     """A short-lived stand-in for a user's name and password."""
 

@@ -108,20 +108,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("project"),
     )
-    op.create_table(
-        "user_group",
-        sa.Column("pk", INT, nullable=False),
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("project", TEXT, nullable=False),
-        sa.Column("display_name", TEXT, nullable=False),
-        sa.Column("right", TEXT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project"],
-            ["project.id"],
-        ),
-        sa.PrimaryKeyConstraint("pk"),
-        sa.UniqueConstraint("id"),
-    )
     with op.batch_alter_table("container") as batch_op:
         batch_op.add_column(sa.Column("priority", INT, server_default="1", nullable=False))
         batch_op.add_column(sa.Column("slot", TEXT, server_default="cpu", nullable=False))
