@@ -70,6 +70,13 @@ def cli() -> None:
     "--docker-host", default="", help="The engine of --runner docker or swarm, such as unix:///run/docker.sock."
 )
 @click.option("--site-url", default="", help="URL by which browsers reach the hub, if not by --host and --port.")
+@click.option(
+    "--metrics-token",
+    envvar="OVERREAD_METRICS_TOKEN",
+    default="",
+    help="Bearer token by which Prometheus reads /metrics (or OVERREAD_METRICS_TOKEN, which hides it from the list of "
+    "processes). Without one: administrators, and this machine.",
+)
 @click.option("--verbose", is_flag=True, help="Log more.")
 def serve(
     *,
@@ -87,6 +94,7 @@ def serve(
     gpus: tuple[str, ...],
     run_timeout_s: float,
     site_url: str,
+    metrics_token: str,
     verbose: bool,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
@@ -115,6 +123,7 @@ def serve(
         gpus=gpus,
         run_timeout_s=run_timeout_s,
         site_url=site_url.rstrip("/"),
+        metrics_token=metrics_token,
     )
     with alone_in(home), _listening(host, port) as listener:
         if dicom_port:
