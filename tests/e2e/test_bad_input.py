@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from e2e.conftest import Line
+from helpers.arrivals import wait_until
 from overread.cli.demo_line import send
 from overread.synthetic.exams import PlannedExam
 from overread.synthetic.mr import uid_from
@@ -45,7 +46,11 @@ def test_an_exam_without_flair_waits_and_then_says_why(line: Line, tmp_path: Pat
             target = tmp_path / f"{ds.SOPInstanceUID}.dcm"
             ds.save_as(target, enforce_file_format=True)
     send(tmp_path, port=line.dicom_port)
-    (waiting,) = [row for row in line.rows("/data/prearchive/projects/BTS") if row["tag"] == exam.uid]
+
+    def in_the_prearchive() -> list[dict[str, str]]:
+        return [row for row in line.rows("/data/prearchive/projects/BTS") if row["tag"] == exam.uid]
+
+    (waiting,) = wait_until(in_the_prearchive)  # acknowledged objects are filed a moment later
     assert waiting["status"] == "RECEIVING"
     with line.client() as client:
         path = f"/data{waiting['url']}"
