@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from hub_fixture import RunningHub
 from overread.hub.items.folders import resource_folder
@@ -106,3 +109,31 @@ def test_a_whole_session_is_refreshed_by_the_newer_route(admin: httpx.Client, no
     assert admin.put("/xapi/archive/catalogs/refresh/Wash", json=[session]).status_code == 400
     assert admin.put("/xapi/archive/catalogs/refresh", json={"no": "list"}).status_code == 400
     assert admin.put("/xapi/archive/catalogs/refresh", json=[]).status_code == 400
+
+
+def test_who_asks_for_what_is_due_waits_for_who_is_at_it(
+    shared_hub: RunningHub, notes: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogs, (_url, folder) = shared_hub.hub.catalogs, notes
+    catalogs.write_due()
+    (folder / "NOTES_catalog.xml").unlink()
+    begun, go_on, write = threading.Event(), threading.Event(), catalogs._write
+
+    def slow(*given: Any) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        write(*given)
+
+    monkeypatch.setattr(catalogs, "_write", slow)
+    with shared_hub.hub.database.read() as db:
+        newest = db.scalars(select(Resource.pk).order_by(Resource.pk.desc())).first()
+    assert newest is not None
+    catalogs.write_soon({newest})
+    assert begun.wait(20)
+    second = threading.Thread(target=catalogs.write_due)
+    second.start()
+    second.join(0.3)
+    assert second.is_alive(), "it returned before the catalog was written"
+    go_on.set()
+    second.join(20)
+    assert (folder / "NOTES_catalog.xml").is_file()

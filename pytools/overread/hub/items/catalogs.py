@@ -66,7 +66,7 @@ class CatalogWriter:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._due: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._ticker = Ticker("catalogs", self.write_due, interval_s=_RETRY_S)
 
     def start(self) -> None:
@@ -85,17 +85,22 @@ class CatalogWriter:
         self._ticker.wake()
 
     def write_due(self) -> None:
-        """Write all catalogs that are due. What can't be written now is tried again later."""
-        with self._lock:
-            due, self._due = self._due, set()
-        for pk in sorted(due):
-            try:
-                with self._hub.database.read() as db:
-                    self._write(db, pk)
-            except OSError as problem:
-                log.warning("The catalog of resource %d was not written: %s", pk, problem.strerror)
-                with self._lock:
-                    self._due.add(pk)
+        """Write all catalogs that are due. What can't be written now is tried again later.
+
+        One at a time: else an older state could be written over a newer one, and who comes second would return before
+        the first is done.
+        """
+        with self._writing:
+            with self._lock:
+                due, self._due = self._due, set()
+            for pk in sorted(due):
+                try:
+                    with self._hub.database.read() as db:
+                        self._write(db, pk)
+                except OSError as problem:
+                    log.warning("The catalog of resource %d was not written: %s", pk, problem.strerror)
+                    with self._lock:
+                        self._due.add(pk)
 
     def _write(self, db: Session, pk: int) -> None:
         resource = db.get(Resource, pk)
