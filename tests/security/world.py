@@ -22,6 +22,7 @@ from helpers.runs import document as command_document
 from helpers.runs import install
 from helpers.segments import seg_of
 from hub_fixture import RunningHub, start_hub
+from overread.hub.arrival import spooling, storage
 from overread.hub.arrival.assignment import Hints
 from overread.hub.database import Database
 from overread.hub.items.files import add_file, ensure_resource
@@ -159,6 +160,7 @@ def _fill(
         config = {"inputs": {"mode": {"default-value": secret}}}
         wrapper = common["wrapper"]
         assert client.post(f"/xapi/projects/{kind}/wrappers/{wrapper}/config", json=config).status_code == 201
+    refused = _refused(hub)
     log = hub.hub.layout.runs / str(ids["container"]) / "log"
     log.mkdir(parents=True)
     (log / "stdout.log").write_text(secret)
@@ -183,6 +185,7 @@ def _fill(
         "timestamp": waiting.timestamp,
         "waiting": waiting.name,
         "waiting_scan": lying.path.split("/")[-3],
+        "refused": refused,
         "form_row": listed["appliesToList"][0]["idCustomVariableFormAppliesTo"],
         "form_document": form,
         "form_session": f"/archive/experiments/{session.id}",
@@ -230,6 +233,13 @@ def _fill(
         "search": ("text/xml", SEARCH),
     }
     return values, bodies
+
+
+def _refused(hub: RunningHub) -> int:
+    """Put an object aside; return its line."""
+    storage.refuse(hub.hub, spooling.spool(hub.hub, [b"no DICOM"]), reason="no DICOM", source="test")
+    with hub.hub.database.read() as db:
+        return db.scalars(select(ReceivedObject.pk).order_by(ReceivedObject.pk.desc())).all()[0]
 
 
 def _rows(db: Session, kind: str, session: Experiment, wrapper: int) -> dict[str, Any]:

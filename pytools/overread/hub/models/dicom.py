@@ -72,6 +72,7 @@ class ReceivedObject(Base):
     __tablename__ = "received_object"
     __table_args__ = (
         Index("ix_received_session", "prearchive_pk"),
+        Index("ix_received_study", "study_instance_uid"),
         Index("ix_received_sop", "sop_instance_uid"),
         Index("ix_received_state", "state"),
         Index("ix_received_archived", "session_id"),

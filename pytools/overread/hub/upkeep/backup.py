@@ -23,7 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import make_url, text
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 MARK: Final = "restoring"
 """Name of the file that a half restored home holds."""
 _LAST, _LIST, _SQLITE, _DUMP = "backup.json", "files.tsv", "database.sqlite", "database.dump"
+_NOTED: Final = "backups.jsonl"
+"""In the home: a line for each backup that was made of it."""
+_SHOWN: Final = 20
 _WHOLE: Final = ("plugins", "refused", "runs")
 _ROUNDS: Final = 20
 _CHUNK: Final = 1 << 20
@@ -93,7 +96,17 @@ def make_backup(hub: Hub, target: Path) -> Backup:
     )
     _write(target / _LAST, json.dumps(backup.__dict__))
     sync_folder(target)
+    with (hub.layout.home / _NOTED).open("a", encoding="utf-8") as noted:
+        noted.write(json.dumps(backup.__dict__ | {"folder": str(target.resolve())}) + "\n")
     return backup
+
+
+def past_backups(home: Path) -> list[dict[str, Any]]:
+    """Return the last backups that were made of a home, the newest first, with folder and whether that is there."""
+    path = home / _NOTED
+    lines = path.read_text("utf-8").splitlines()[-_SHOWN:] if path.exists() else []
+    found = [json.loads(line) for line in reversed(lines) if line.endswith("}")]
+    return [one | {"present": (Path(one["folder"]) / _LAST).exists()} for one in found]
 
 
 def _copy_database(hub: Hub, target: Path) -> dict[str, Named]:

@@ -3,9 +3,30 @@
 Administrators see all, owners what is of their projects. Lists come in pages (``page``, ``size``).
 """
 
-from overread.hub.areas.admin.runs import ROUTES as RUNS
-from overread.hub.areas.admin.sessions import ROUTES as SESSIONS
+from overread.hub.areas.admin import (
+    commands,
+    deliveries,
+    objects,
+    projects,
+    receivers,
+    refused,
+    runs,
+    sessions,
+    storage,
+    users,
+)
 
-ROUTES = [*SESSIONS, *RUNS]
+ROUTES = [
+    *sessions.ROUTES,
+    *runs.ROUTES,
+    *projects.ROUTES,
+    *commands.ROUTES,
+    *deliveries.ROUTES,
+    *receivers.ROUTES,
+    *objects.ROUTES,
+    *refused.ROUTES,
+    *users.ROUTES,
+    *storage.ROUTES,
+]
 
 __all__ = ["ROUTES"]

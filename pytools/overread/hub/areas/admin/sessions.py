@@ -16,8 +16,17 @@ from overread.hub.items.experiments import SESSION_BASE
 from overread.hub.models import Container, Experiment, PrearchiveSession, ReceivedObject, Scan, Subject, Workflow
 from overread.hub.runs import states
 
-STATES = ("arriving", "archived", "no run", "running", "complete", "failed")
-"""What the query's ``state`` may ask for; the last four are those of a session's newest run."""
+STATES = ("arriving", "receiving", "waiting", "conflict", "archived", "no run", "running", "complete", "failed")
+"""What the query's ``state`` may ask for.
+
+``arriving`` are all in the prearchive; ``receiving``, ``waiting`` and ``conflict`` (errors too) are parts of these. The
+last four are those of a session's newest run.
+"""
+_ARRIVING = {
+    "receiving": (prearchive.RECEIVING,),
+    "waiting": (prearchive.READY,),
+    "conflict": (prearchive.CONFLICT, prearchive.ERROR),
+}
 
 
 def listed(call: Call) -> Response:
@@ -27,8 +36,9 @@ def listed(call: Call) -> Response:
     if state and state not in STATES:
         raise bad_request(f"{state!r} is no such state: use {', '.join(STATES)}.")
     search = call.query.get("search", "").strip()
-    coming = _arriving(projects, search) if state in ("", "arriving") else None
-    kept = _archived(call, projects, search, state) if state != "arriving" else None
+    in_prearchive = state in ("arriving", *_ARRIVING)
+    coming = _arriving(projects, search, state) if in_prearchive or not state else None
+    kept = None if in_prearchive else _archived(call, projects, search, state)
     coming_total, kept_total = _count(call, coming), _count(call, kept)
     rows: list[dict[str, Any]] = []
     if coming is not None:
@@ -49,8 +59,10 @@ def _count(call: Call, query: Select[Any] | None) -> int:
     return call.db.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
 
 
-def _arriving(projects: set[str] | None, search: str) -> Select[PrearchiveSession]:
+def _arriving(projects: set[str] | None, search: str, state: str) -> Select[PrearchiveSession]:
     query = select(PrearchiveSession).where(PrearchiveSession.status.not_in(prearchive.GONE))
+    if state in _ARRIVING:
+        query = query.where(PrearchiveSession.status.in_(_ARRIVING[state]))
     if projects is not None:
         query = query.where(PrearchiveSession.project.in_(projects))
     if search:

@@ -137,6 +137,7 @@ def upgrade() -> None:
     with op.batch_alter_table("received_object") as batch_op:
         batch_op.add_column(sa.Column("original_digest", TEXT, server_default="", nullable=False))
         batch_op.create_index("ix_received_archived", ["session_id"])
+        batch_op.create_index("ix_received_study", ["study_instance_uid"])
 
     with op.batch_alter_table("workflow") as batch_op:
         batch_op.add_column(sa.Column("next_step_id", TEXT, server_default="", nullable=False))
