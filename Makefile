@@ -110,7 +110,7 @@ $(WEB_STAMP): $(NODE_STAMP) $(WEB_SOURCES) $(if $(wildcard $(WEB)/dist/review/in
 	@touch $@
 
 $(PLUGINS_STAMP): $(WEB_STAMP) $(PLUGIN_SOURCES) | $(PYTHON_STAMP)
-	$(BIN)/overread plugin build --all --out build/plugins
+	$(BIN)/overread plugin build --all --output build/plugins
 	@touch $@
 
 $(OHIF_STAMP): pytools/overread/hub/viewer.py | $(PYTHON_STAMP)

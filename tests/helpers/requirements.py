@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 _SLOW_TIMEOUT_S = 1200
 _HEAVY = ("chromium", "docker-engine", "swarm", "ohif")
+_JAVA_LIBRARIES = Path("/usr/share/java")
 _MRICRON_TEMPLATES = Path("/usr/share/mricron/templates")
 _missing_key = pytest.StashKey[Counter[str]]()
 
@@ -39,6 +40,7 @@ _SPECIAL: Mapping[str, Callable[[], str | None]] = {
     "chromium": _chromium_reason,
     "docker-engine": docker_engine.why_no_engine,
     "swarm": swarm.why_no_swarm,
+    "velocity": lambda: _file_reason(_JAVA_LIBRARIES / "velocity-tools.jar", "install Debian's libvelocity-tools-java"),
     "mricron-data": lambda: _file_reason(_MRICRON_TEMPLATES, "install Debian's mricron-data"),
     "postgres": postgres.why_no_postgres,
     "ohif": lambda: _file_reason(REPOSITORY / "build/ohif/index.html", "run `make setup`"),

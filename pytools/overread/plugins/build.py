@@ -1,47 +1,24 @@
-"""From a folder of `xnat-plugins/` to a jar."""
+"""From a folder of `xnat-plugins/` to a source tree and a jar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import ValidationError
 
 from overread.errors import SpecError
-from overread.plugins.datatype import DataType, load_datatype
+from overread.plugins.compile import compile_java, has_javac, sha256_of, unpack_war
 from overread.plugins.jar import write_jar
-from overread.plugins.render import (
-    PluginInfo,
-    render_bean_definition,
-    render_display,
-    render_properties,
-    render_xsd,
-)
-from overread.study.fields import Form, RelativePath, Spec, Version
-from overread.study.manifest import StudyManifest, load_manifest
-from overread.study.problems import problems_of
-from overread.study.yamltext import parse_yaml
-
-STUDY_FILE, PLUGIN_FILE = "study.yaml", "plugin.yaml"
-_RESOURCES = "META-INF/resources"
-_PlainLine = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9 .,:;()/+-]*", "use plain letters, digits and blanks")]
-
-
-class PluginSpec(Spec):
-    """`plugin.yaml`: a plugin that is no study."""
-
-    id: Annotated[str, Form(r"overread[A-Z][A-Za-z0-9]*", "write overread and a word, such as overreadCore")]
-    name: _PlainLine
-    version: Version
-    description: _PlainLine
-    resources: dict[RelativePath, Annotated[str, Form(r"[a-z][a-z0-9/-]*", "write a path such as overread")]]
+from overread.plugins.released import check_additive
+from overread.plugins.tree import PLUGIN_FILE, STUDY_FILE, PluginTree, read_tree
+from overread.study.manifest import StudyManifest
 
 
 @dataclass(frozen=True)
 class Built:
-    """A jar that was built.
+    """A plugin that was built.
 
     Parameters
     ----------
@@ -49,43 +26,67 @@ class Built:
         As XNAT lists it.
     path
         The jar.
+    sources
+        Folder of the source tree.
     files
-        How many files are in it.
+        How many files are in the jar.
+    compiled_against
+        The WAR, with its digest; empty: no class is in the jar.
+    is_release
+        XNAT can work with the jar. One without the classes that it needs is good for the embedded hub alone.
+    checked
+        How the Java was checked, in words.
     """
 
     plugin_id: str
     version: str
     path: Path
+    sources: Path
     files: int
+    compiled_against: str
+    is_release: bool
+    checked: str
 
 
-def build_plugin(folder: Path, out: Path) -> Built:
+def build_plugin(
+    folder: Path, out: Path, *, war: Path | None = None, classpath: Sequence[Path] = (), stubs: Path | None = None
+) -> Built:
     """Build the plugin of a folder.
 
     Parameters
     ----------
     folder
-        Has a `study.yaml` (a study's datatype) or a `plugin.yaml` (static files).
+        Has a `study.yaml` (a study's datatype and pages) or a `plugin.yaml` (static files).
     out
-        Folder for the jar; made if it is not there.
+        Folder for the source tree and the jar; made if it is not there.
+    war
+        XNAT's web application, to compile against. Without it the jar has no classes and says that it is no release.
+    classpath
+        Further jars to compile against, such as the servlet API's.
+    stubs
+        Folder with signatures of XNAT's types: without a WAR, the Java is checked against them if there is a javac.
 
     Raises
     ------
     SpecError
-        The folder describes no plugin, or wrongly, or its static files have not been built.
+        The folder describes no plugin, or wrongly; its static files have not been built; its datatype takes back what
+        an earlier version gave; its Java does not fit the WAR.
     """
-    if (folder / STUDY_FILE).is_file():
-        stem, info, files = _study_plugin(folder / STUDY_FILE)
-    elif (folder / PLUGIN_FILE).is_file():
-        stem, info, files = _static_plugin(folder / PLUGIN_FILE)
-    else:
-        raise SpecError(
-            f"has neither {STUDY_FILE} nor {PLUGIN_FILE}; name a folder of xnat-plugins/", source=str(folder)
-        )
+    tree = read_tree(folder)
+    if tree.datatype:
+        check_additive(tree.datatype)
+    classes, compiled_against, checked = _classes(tree, war, classpath, stubs)
+    is_release = bool(classes) or not tree.java
+    files = {**tree.resources, **(tree.with_classes if classes else {}), **classes}
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{stem}-{info.version}.jar"
-    write_jar(path, files, title=info.name, version=info.version)
-    return Built(info.id, info.version, path, len(files))
+    sources = out / tree.stem
+    _write_tree(sources, tree.sources)
+    path = out / f"{tree.stem}-{tree.info.version}.jar"
+    marks = {"Overread-Release": "yes" if is_release else "no"}
+    if compiled_against:
+        marks["Overread-Compiled-Against"] = compiled_against
+    write_jar(path, files, title=tree.info.name, version=tree.info.version, marks=marks)
+    return Built(tree.info.id, tree.info.version, path, sources, len(files), compiled_against, is_release, checked)
 
 
 def plugin_folders(root: Path) -> tuple[Path, ...]:
@@ -106,77 +107,39 @@ def plugin_folders(root: Path) -> tuple[Path, ...]:
     return tuple(folders)
 
 
-def study_plugin_info(manifest: StudyManifest) -> PluginInfo:
-    """Name the plugin of a study: `brain-tumor` becomes `overreadBrainTumor`."""
-    words = "".join(word.capitalize() for word in manifest.id.split("-"))
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in " .,:;()/+-") else " " for c in manifest.title)
-    return PluginInfo(f"overread{words}", f"Overread {manifest.id}", manifest.version, " ".join(plain.split()))
-
-
 def jar_name(manifest: StudyManifest) -> str:
     """File name of a study's jar."""
     return f"overread-{manifest.id}-{manifest.version}.jar"
 
 
-def datatype_files(datatype: DataType) -> Mapping[str, bytes]:
-    """Documents of a datatype by their path in a jar."""
-    prefix = datatype.spec.prefix
-    texts = {
-        f"schemas/{prefix}/{prefix}.xsd": render_xsd(datatype),
-        f"schemas/{prefix}/display/{datatype.sql_name}_display.xml": render_display(datatype),
-        f"org/nrg/xdat/bean/overread-{prefix}-bean-definition.properties": render_bean_definition(datatype),
-    }
-    return {name: text.encode() for name, text in texts.items()}
+def _classes(
+    tree: PluginTree, war: Path | None, classpath: Sequence[Path], stubs: Path | None
+) -> tuple[dict[str, bytes], str, str]:
+    """Compile what there is; also against what, and how it was checked."""
+    if not tree.java:
+        return {}, "", "no Java"
+    if war is not None:
+        with tempfile.TemporaryDirectory(prefix="overread-war-") as scratch:
+            classes = compile_java(tree.java, [*unpack_war(war, Path(scratch)), *classpath])
+        return classes, f"{war.name} sha256:{sha256_of(war)}", f"compiled against {war.name}"
+    if stubs is None:
+        return {}, "", "Java not checked: no WAR and no stubs"
+    if not has_javac():
+        return {}, "", "Java not checked: no javac"
+    compile_java(tree.java, classpath, stubs=stubs)
+    return {}, "", "Java checked against stubs"
 
 
-def _study_plugin(path: Path) -> tuple[str, PluginInfo, Mapping[str, bytes]]:
-    manifest = load_manifest(_read(path), source=str(path))
-    datatype = load_datatype(path.parent / manifest.result)
-    info = study_plugin_info(manifest)
-    properties = render_properties(info, datatype).encode()
-    return (
-        f"overread-{manifest.id}",
-        info,
-        {**datatype_files(datatype), f"META-INF/xnat/{info.id}-plugin.properties": properties},
-    )
-
-
-def _static_plugin(path: Path) -> tuple[str, PluginInfo, Mapping[str, bytes]]:
-    document = parse_yaml(_read(path), source=str(path))
-    try:
-        spec = PluginSpec.model_validate(document.value)
-    except ValidationError as error:
-        first, *others = problems_of(error, model=PluginSpec, source=str(path), lines=document.lines)
-        raise first.error(others=len(others)) from None
-    files: dict[str, bytes] = {}
-    for folder, target in spec.resources.items():
-        for name, content in _static_files(path.parent / folder, source=str(path), key=folder):
-            files[f"{_RESOURCES}/{target}/{name}"] = content
-    info = PluginInfo(spec.id, spec.name, spec.version, spec.description)
-    files[f"META-INF/xnat/{info.id}-plugin.properties"] = render_properties(info, None).encode()
-    return f"overread-{path.parent.resolve().name}", info, files
-
-
-def _static_files(folder: Path, *, source: str, key: str) -> Iterator[tuple[str, bytes]]:
-    found = sorted(path for path in folder.rglob("*") if _is_static(path, folder)) if folder.is_dir() else []
-    if not found:
-        raise SpecError(
-            f"{folder} is missing or empty; build it first: npm ci && npm run build in {folder.parent}",
-            source=source,
-            path=f"resources.{key}",
-        )
-    for path in found:
-        yield path.relative_to(folder).as_posix(), path.read_bytes()
-
-
-def _is_static(path: Path, folder: Path) -> bool:
-    """Leave out links, which may lead anywhere, and hidden files."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not path.is_symlink() and not hidden
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise SpecError("is not UTF-8 text; save it as UTF-8", source=str(path)) from None
+def _write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put a whole tree in the place of an older one, so that nothing of that is left over."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name, content in files.items():
+        path = part / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if folder.exists() and not (folder / "settings.gradle").is_file():
+        shutil.rmtree(part)
+        raise SpecError("is there and no plugin's source tree; choose another --output", source=str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)

@@ -20,51 +20,49 @@ class PluginInfo:
         Unique over all plugins of a site.
     name, version, description
         For the administrator's list of plugins.
-    java_class
-        A class that XNAT registers as a Spring configuration. A plugin of resources alone names one that is there
-        anyway.
     """
 
     id: str
     name: str
     version: str
     description: str
-    java_class: str = "java.lang.Object"
 
 
-def render_xsd(datatype: DataType) -> str:
-    """Make the XML Schema.
+@dataclass(frozen=True)
+class JavaNames:
+    """Names of a study plugin's classes.
+
+    Parameters
+    ----------
+    om
+        Of the datatype, in ``org.nrg.xdat.om``: XNAT makes the name from the type's and looks for it.
+    screen
+        Of the report page, in ``org.nrg.xdat.turbine.modules.screens``; also the name of its template.
+    package, plugin
+        Of the class that the plugin's properties name.
+    """
+
+    om: str
+    screen: str
+    package: str
+    plugin: str
+
+
+def java_names(plugin_id: str, datatype: DataType) -> JavaNames:
+    """Name the classes of a study's plugin.
 
     Notes
     -----
-    XNAT sorts schemas by ``xs:import`` and xnatpy finds namespaces by ``xs:schema``: both look for the literal prefix.
+    XNAT takes the SQL name in words, of which only the first letter is a capital: ``braintumor_resultData`` becomes
+    ``BraintumorResultdata``.
     """
-    return _render("datatype.xsd.j2", datatype=datatype, spec=datatype.spec)
+    om = "".join(part.capitalize() for part in datatype.sql_name.split("_"))
+    plugin = f"{plugin_id[0].upper()}{plugin_id[1:]}Plugin"
+    return JavaNames(om, f"XDATScreen_report_{datatype.sql_name}", f"org.overread.xnat.{datatype.spec.prefix}", plugin)
 
 
-def render_display(datatype: DataType) -> str:
-    """Make the display document: which columns XNAT's lists and searches have."""
-    return _render("display.xml.j2", datatype=datatype, spec=datatype.spec)
-
-
-def render_properties(plugin: PluginInfo, datatype: DataType | None) -> str:
-    """Make the file by which XNAT finds the plugin."""
-    return _render("plugin.properties.j2", plugin=plugin, datatype=datatype)
-
-
-def render_bean_definition(datatype: DataType) -> str:
-    """Make the file by which the Event Service knows results of this type as image assessors."""
-    return _render(
-        "bean-definition.properties.j2", datatype=datatype, bean=f"org.nrg.xdat.bean.{_java_name(datatype)}Bean"
-    )
-
-
-def _java_name(datatype: DataType) -> str:
-    """XNAT's name of the type's class: the SQL name in words of which only the first letter is a capital."""
-    return "".join(part.capitalize() for part in datatype.sql_name.split("_"))
-
-
-def _render(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
+    """Fill in a template of this package; one that asks for a value that is not given is a fault."""
     return _environment().get_template(template).render(**values) + "\n"
 
 

@@ -51,7 +51,7 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_error_of_ours_is_one_line_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise DataError("the series has gaps; send it again", uid="1.2.3")
 
     monkeypatch.setattr("overread.plugins.build.build_plugin", fail)

@@ -9,12 +9,16 @@ from click.testing import CliRunner
 from helpers.study_folder import write_study
 from overread.cli.main import main
 
+UNCHECKED = "Java not checked: no WAR and no stubs"
 
-def test_build_prints_the_jar_and_what_to_do_with_it(tmp_path: Path) -> None:
+
+def test_build_prints_the_jar_and_what_to_do_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no stubs lie
     folder = write_study(tmp_path / "knee").parent
-    result = CliRunner().invoke(main, ["plugin", "build", str(folder), "--out", str(tmp_path / "out")])
-    assert result.stdout == f"{tmp_path}/out/overread-knee-1.2.0.jar  overreadKnee 1.2.0, 4 files\n"
-    assert result.stderr.startswith("Drop them into the plugins folder of XNAT")
+    result = CliRunner().invoke(main, ["plugin", "build", str(folder), "--output", str(tmp_path / "out")])
+    assert result.stdout == f"{tmp_path}/out/overread-knee-1.2.0.jar  overreadKnee 1.2.0, 7 files; {UNCHECKED}\n"
+    assert "Not for release, good for the embedded hub only: overread-knee-1.2.0.jar" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Drop them into the plugins folder of XNAT")
 
 
 def test_all_means_every_folder_of_xnat_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from overread.errors import SpecError
 _PROPERTIES = re.compile(r"META-INF/xnat/(?:.+/)?[^/]+-plugin\.properties")
 _XSD = re.compile(r"schemas/([^/]+)/([^/]+)\.xsd")
 _STATIC = "META-INF/resources/"
+_NEVER_SERVED = tuple(f"{_STATIC}{folder}/" for folder in ("templates", "resources", "logs"))  # as in XNAT
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def read_jar(jar: Path) -> PluginJar | None:
         if not properties.get(key):
             raise SpecError(f"the plugin's properties lack {key!r}; XNAT would not start", source=jar.name, path=found)
     schemas = {_entry(match[1], match[2]): name for name in members if (match := _XSD.fullmatch(name))}
-    static = {name.removeprefix(_STATIC): name for name in members if name.startswith(_STATIC)}
+    static = {name.removeprefix(_STATIC): name for name in members if _is_served(name)}
     return PluginJar(jar, properties, schemas, static)
 
 
@@ -121,6 +122,10 @@ def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
     """Return a key by which versions sort: numbers by value, words after numbers."""
     parts = re.findall(r"\d+|[a-zA-Z]+", version)
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+
+
+def _is_served(member: str) -> bool:
+    return member.startswith(_STATIC) and not member.startswith(_NEVER_SERVED)
 
 
 def _entry(folder: str, stem: str) -> str:

@@ -1,0 +1,3 @@
+package org.apache.turbine.util;
+
+public interface RunData {}

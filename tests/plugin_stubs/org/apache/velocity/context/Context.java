@@ -1,0 +1,3 @@
+package org.apache.velocity.context;
+
+public interface Context {}

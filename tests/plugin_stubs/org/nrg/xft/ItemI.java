@@ -1,0 +1,3 @@
+package org.nrg.xft;
+
+public interface ItemI {}

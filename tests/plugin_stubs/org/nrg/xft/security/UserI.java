@@ -1,0 +1,3 @@
+package org.nrg.xft.security;
+
+public interface UserI {}
