@@ -39,7 +39,7 @@ export PYTHONNOUSERSITE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo bench test test-fast checks lint types contracts web-test format upgrade clean force
+.PHONY: help setup demo bench test test-fast test-xnat checks lint types contracts web-test format upgrade clean force
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -55,6 +55,11 @@ test: setup checks web-test  ## every check and every test
 
 test-fast: setup lint contracts  ## rules and contracts, and the tests that take seconds, on two cores
 	$(BIN)/python -m pytest --fast -n 2 $(PYTEST_ARGS)
+
+test-xnat: $(PYTHON_STAMP)  ## the contract on another server: XNAT_URL=..., XNAT_USER, XNAT_PASSWORD (administrator)
+	@test -n "$(XNAT_URL)" || { echo "Say which server: make test-xnat XNAT_URL=https://xnat.example.org" >&2; exit 1; }
+	@XNAT_PASSWORD="$(XNAT_PASSWORD)" $(BIN)/python -m pytest tests/contract --xnat-url "$(XNAT_URL)" \
+		--xnat-user "$(or $(XNAT_USER),admin)" $(PYTEST_ARGS)
 
 checks: lint contracts types
 

@@ -26,6 +26,7 @@ _HEAVY = ("chromium", "docker-engine", "swarm", "ohif")
 _JAVA_LIBRARIES = Path("/usr/share/java")
 _MRICRON_TEMPLATES = Path("/usr/share/mricron/templates")
 _missing_key = pytest.StashKey[Counter[str]]()
+_left_out_key = pytest.StashKey[int]()
 
 
 def _file_reason(path: Path, remedy: str) -> str | None:
@@ -70,6 +71,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this test run."""
     parser.addoption("--fast", action="store_true", help="leave out tests that are slow or need a browser or an engine")
     parser.addoption("--postgres", action="store_true", help="let hubs keep their data in a PostgreSQL server")
+    parser.addoption("--xnat-url", help="a server to run the portable part of tests/contract on")
+    parser.addoption("--xnat-user", default="admin", help="an administrator there")
+    parser.addoption("--xnat-password", default=os.environ.get("XNAT_PASSWORD", "admin"), help="or XNAT_PASSWORD")
     parser.addoption("--kills", type=int, default=8, help="how often tests/crash kills the hub")
     parser.addoption("--seed", type=int, default=1, help="of the moments at which tests/crash kills it")
 
@@ -94,10 +98,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _cost(item) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT_S))
+    if config.getoption("--xnat-url"):
+        left_out = [item for item in items if not _is_portable(item)]
+        config.stash[_left_out_key] = len(left_out)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _is_portable(item)]
     if config.getoption("--fast"):
         config.hook.pytest_deselected(items=[item for item in items if _cost(item)])
         items[:] = [item for item in items if not _cost(item)]
     items.sort(key=_cost)
+
+
+def _is_portable(item: pytest.Item) -> bool:
+    """Whether a test speaks XNAT's REST alone, so that it can be run on any server."""
+    return "server" in getattr(item, "fixturenames", ()) and item.get_closest_marker("inside") is None
 
 
 def _cost(item: pytest.Item) -> int:
@@ -127,7 +141,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which external programs were missing and how many tests that cost."""
+    """Say which external programs were missing and how many tests that cost, and what another server isn't asked."""
+    if url := config.getoption("--xnat-url"):
+        terminalreporter.write_line(
+            f"{url}: {config.stash.get(_left_out_key, 0)} tests left out, which need the hub's inside"
+        )
     missing = config.stash[_missing_key]
     if not missing:
         return

@@ -26,16 +26,45 @@ def get_schema(call: Call) -> Response:
 
 
 def list_plugins(call: Call) -> Response:
-    """List the plugins by id."""
-    return JSONResponse({plugin.id: _bean(plugin) for plugin in call.hub.schemas.plugins()})
+    """List the plugins by id, among them those whose REST the hub itself answers."""
+    return JSONResponse(_plugins(call))
 
 
 def get_plugin(call: Call) -> Response:
     """Tell one plugin."""
-    for plugin in call.hub.schemas.plugins():
-        if plugin.id == call.params["plugin"]:
-            return JSONResponse(_bean(plugin))
-    raise not_found(f"plugin {call.params['plugin']}")
+    found = _plugins(call).get(call.params["plugin"])
+    if found is None:
+        raise not_found(f"plugin {call.params['plugin']}")
+    return JSONResponse(found)
+
+
+def _plugins(call: Call) -> dict[str, dict[str, Any]]:
+    return {**BUILT_IN, **{plugin.id: _bean(plugin) for plugin in call.hub.schemas.plugins()}}
+
+
+def _built_in(identity: str, name: str, version: str, plugin_class: str, beans: list[str]) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "name": name,
+        "version": version,
+        "description": "Answered by the Overread hub itself.",
+        "namespace": "",
+        "pluginClass": plugin_class,
+        "beanName": "",
+        "dataModelBeans": beans,
+    }
+
+
+# Clients look here for what a server can do. Versions: those whose REST the hub's answers follow.
+BUILT_IN = {
+    "containers": _built_in(
+        "containers", "XNAT Container Service Plugin", "3.7.3", "org.nrg.containers.config.ContainersConfig", []
+    ),
+    "ohifViewerPlugin": _built_in(
+        "ohifViewerPlugin", "XNAT OHIF Viewer Plugin", "3.7.2", "org.nrg.xnatx.ohifviewer.plugin.OhifViewerPlugin",
+        ["icr:roiCollectionData"],
+    ),
+}  # fmt: skip
 
 
 def _bean(plugin: PluginJar) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from typing import Final
 from urllib.parse import quote
 
 from sqlalchemy import select
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from overread.hub import answers
 from overread.hub.access import Access
+from overread.hub.areas.viewer.standalone import describe
 from overread.hub.errors import HubError, not_found
 from overread.hub.http import Call, Route, redirect
 from overread.hub.items.experiments import find_experiment
 from overread.hub.layout import safe_path
-from overread.hub.models import Instance
+from overread.hub.models import Experiment, Instance
 
 _CONFIG: Final = "app-config.js"
 _CONFIG_IN_PLUGIN: Final = "overread/viewer/app-config.js"
@@ -112,17 +113,46 @@ def _config(call: Call) -> Response:
 
 def exists(call: Call) -> Response:
     """Say whether the viewer has something to show of a session: 200, else 404."""
+    _viewable(call)
+    return answers.text()
+
+
+def show(call: Call) -> Response:
+    """Give the JSON from which the viewer shows a session. It is made when it is asked for, so it is never old."""
+    return JSONResponse(describe(call.db, call.hub, _viewable(call)))
+
+
+def generate(call: Call) -> Response:
+    """Make a session's JSON anew: there is nothing to do, since none is kept."""
+    _viewable(call)
+    return answers.text()
+
+
+def generate_many(_call: Call) -> Response:
+    """Make the JSON of many sessions anew: as before."""
+    return answers.text(status=201)
+
+
+def _viewable(call: Call) -> Experiment:
     experiment = find_experiment(call.db, call.params["project"], call.params["experiment"])
     if experiment is not None:
         images = select(Instance.pk).where(Instance.session_id == experiment.id, Instance.modality != "SEG").limit(1)
         if call.db.scalar(images) is not None:
-            return answers.text()
+            return experiment
     raise not_found(f"viewable session {call.params['experiment']}")
+
+
+_SESSION: Final = "/xapi/viewer/projects/{project}/experiments/{experiment}"
 
 
 ROUTES = [
     Route("GET", "/viewer", bare, Access.PUBLIC),
     # The program is open, as its package is (browsers ask for some of its files without a cookie); its page is not.
     Route("GET", "/viewer/{path:path}", file, Access.PUBLIC),
-    Route("GET", "/xapi/viewer/projects/{project}/experiments/{experiment}/exists", exists, Access.READ),
+    Route("GET", f"{_SESSION}/exists", exists, Access.READ),
+    Route("GET", _SESSION, show, Access.READ),
+    Route("POST", _SESSION, generate, Access.EDIT),
+    Route("POST", "/xapi/viewer/projects/{project}", generate_many, Access.ADMIN),
+    Route("POST", "/xapi/viewer/projects/{project}/subjects/{subject}", generate_many, Access.ADMIN),
+    Route("POST", "/xapi/viewer/generate-all-metadata", generate_many, Access.ADMIN),
 ]
