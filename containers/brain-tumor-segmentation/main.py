@@ -15,6 +15,7 @@ from overread.operators.assessor import ResultType
 from overread.operators.card import load_card
 from overread.operators.exam import read_exam
 from overread.operators.job import Job, image_arguments, run_image
+from overread.operators.lesions import head_centre_mm
 from overread.operators.predict import load_network
 from overread.operators.result import Measurement
 from overread.operators.write import Segmentation, write_not_applicable, write_segmentation
@@ -56,6 +57,7 @@ def segment_exam(job: Job) -> None:
         volume_ml = measure.volume_ml(mask, volume.geometry)
         _, count = measure.components(mask, connectivity=rules.connectivity)
         diameter_mm = measure.longest_axial_diameter_mm(mask, volume.geometry)
+        origin_mm = head_centre_mm(volume.values, volume.geometry)
     roi = card.output.roi
     found = Segmentation(
         role=role,
@@ -68,6 +70,7 @@ def segment_exam(job: Job) -> None:
         ),
         device=network.device,
         caption=f"Lesion {volume_ml:.1f} mL, {diameter_mm:.0f} mm" if count else "No lesion found",
+        origin_mm=origin_mm,
     )
     write_segmentation(job, RESULT, exam, found)
 

@@ -13,6 +13,7 @@ from overread.operators import measure
 from overread.operators.assessor import ResultType
 from overread.operators.edited import Edit, find_original, find_seg, images_of, is_of_a_reader, union_mask
 from overread.operators.job import Job, image_arguments, run_image
+from overread.operators.lesions import compare_masks, find_lesions, head_centre_mm
 from overread.operators.result import Measurement, Model
 from overread.operators.volume import read_volume
 from overread.operators.write_edit import write_edit, write_nothing
@@ -49,6 +50,12 @@ def measure_collection(job: Job) -> None:
         volume_ml = union_volume_ml(seg, geometry=volume.geometry)
         _, count = measure.components(mask)
         diameter_mm = measure.longest_axial_diameter_mm(mask, volume.geometry)
+        segments = [(segment, decoded.volume(segment.number, volume.geometry)) for segment in decoded.segments]
+        lesions = find_lesions(segments, volume.geometry, origin_mm=head_centre_mm(volume.values, volume.geometry))
+        comparison = None
+        if original is not None:
+            before = union_mask(decode_seg(original.seg, geometry=volume.geometry), volume.geometry)
+            comparison = compare_masks(mask, before, volume.geometry)
     edit = Edit(
         seg=seg,
         mask=mask,
@@ -60,6 +67,8 @@ def measure_collection(job: Job) -> None:
         original=original,
         reader=text_of(seg, "ContentCreatorName").rstrip("^"),
         caption=f"Reader: {volume_ml:.1f} mL, {diameter_mm:.0f} mm" if count else "Reader: no lesion",
+        lesions=lesions,
+        comparison=comparison,
     )
     write_edit(job, RESULT, edit, series=series, volume=volume, calculator=THIS)
 

@@ -120,6 +120,23 @@ def test_the_result_names_reader_collection_and_what_was_corrected(run, original
     assert (said["date"], said["time"], said["imageSession_ID"]) == ("2024-01-15", "10:15:00", "XNAT_E00001")
 
 
+def test_lesions_and_the_difference_from_the_models_mask_are_told(run, original):
+    seg = saved(edited_mask(), original)
+    done = run(seg)
+    said = fields(done)
+    lesions = json.loads(said["lesions"])
+    assert sum(lesion["volume_ml"] for lesion in lesions) == pytest.approx(
+        int(edited_mask().sum()) * VOXEL_ML, abs=1e-3
+    )
+    assert {lesion["tracking_uid"] for lesion in lesions} == {str(original.SegmentSequence[0].TrackingUID)}
+    before = decode_seg(original).volume(1, geometry_of(CASE.datasets))
+    comparison = json.loads(said["comparison"])
+    assert comparison["added_voxels"] == int((edited_mask() & ~before).sum())
+    assert comparison["removed_voxels"] == int((before & ~edited_mask()).sum())
+    assert 0 < comparison["dice"] < 1
+    assert comparison == done.result["comparison"]
+
+
 def test_the_report_is_the_readers(run, original):
     done = run(saved(edited_mask(), original))
     sr = dcmread(done.output / "sr.dcm")

@@ -6,10 +6,11 @@ first, then the result's own.
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from overread.dicom.headers import plain_text
@@ -21,7 +22,7 @@ XNAT: Final = "http://nrg.wustl.edu/xnat"
 ICR: Final = "http://icr.ac.uk/icr"
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _TIME = re.compile(r"(\d{2})(\d{2})(\d{2})(\.\d+)?")
-_LIMITS: Final = {"reason": 1000, "series_instance_uids": 4000, "warnings": 4000, "timings": 4000}
+_LIMITS: Final = {"reason": 1000, "series_instance_uids": 4000, "warnings": 4000, "timings": 4000, "lesions": 8000}
 _LIMIT: Final = 255
 """Longest text of a field for which the schema says nothing else."""
 
@@ -119,6 +120,8 @@ def result_xml(kind: ResultType, result: Result, *, assessor: Assessor, context:
         "collection": more.collection,
         "warnings": "; ".join(result.warnings),
         "timings": to_json({f"{name}_s": seconds for name, seconds in result.timings_s.items()}),
+        "lesions": _json([asdict(lesion) for lesion in result.lesions]),
+        "comparison": _json(asdict(result.comparison)) if result.comparison else "",
     }
     for name in kind.measures:
         value = result.value(name)
@@ -158,6 +161,11 @@ def roi_collection_xml(
         ET.SubElement(references, f"{{{ICR}}}seriesUID").text = uid
     _add(root, ICR, {"name": plain_text(name, limit=_LIMIT)})
     return _document(root)
+
+
+def _json(value: object) -> str:
+    """Return JSON on one line, as short as it can be: fields have a limit."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _root(prefix: str, namespace: str, element: str, *, assessor: Assessor, context: Context, code: str) -> ET.Element:

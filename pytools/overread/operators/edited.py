@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,14 +17,14 @@ from overread.dicom.geometry import VolumeGeometry, attribute, text_of
 from overread.dicom.seg import DecodedSeg, decode_seg, is_seg, predecessor_of
 from overread.errors import DataError
 from overread.operators.load import FoundSeries, load_folder
-from overread.operators.result import Measurement, Model, check_result
+from overread.operators.result import Comparison, Lesion, Measurement, Model, check_result
 from overread.operators.write import RESULT_NAME
 
 _MAX_RESULT_BYTES: Final = 4 * 2**20
 _HEADER: Final = ("SOPClassUID", "SOPInstanceUID", "PredecessorDocumentsSequence")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Original:
     """The model's result that a segmentation corrects.
 
@@ -36,11 +36,14 @@ class Original:
         That made it.
     role
         Role of the series that was segmented.
+    seg
+        The model's segmentation.
     """
 
     label: str
     model: Model
     role: str
+    seg: Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +64,8 @@ class Edit:
         Login.
     caption
         What the preview says.
+    lesions, comparison
+        The parts of the mask, and how it differs from the one that it corrects.
     """
 
     seg: Dataset
@@ -69,6 +74,8 @@ class Edit:
     original: Original | None
     reader: str
     caption: str
+    lesions: tuple[Lesion, ...] = ()
+    comparison: Comparison | None = None
 
 
 def find_seg(folder: Path) -> Dataset | None:
@@ -110,12 +117,14 @@ def find_original(seg: Dataset, session: Path) -> Original | None:
         None if it was drawn from nothing, or what it corrects is not in this session.
     """
     folder = session / "ASSESSORS"
-    predecessors = {text_of(header, "SOPInstanceUID"): predecessor_of(header) for _, header in _segmentations(folder)}
+    stored = dict(_segmentations(folder))
+    paths = {text_of(header, "SOPInstanceUID"): path for path, header in stored.items()}
+    predecessors = {text_of(header, "SOPInstanceUID"): predecessor_of(header) for header in stored.values()}
     uid, seen = predecessor_of(seg), {text_of(seg, "SOPInstanceUID")}
     while uid and predecessors.get(uid) and uid not in seen:
         seen.add(uid)
         uid = predecessors[uid]
-    return _result_with(uid, folder) if uid and uid not in seen else None
+    return _result_with(uid, folder, paths) if uid and uid not in seen else None
 
 
 def images_of(seg: Dataset, session: Path) -> FoundSeries:
@@ -145,14 +154,15 @@ def union_mask(decoded: DecodedSeg, geometry: VolumeGeometry) -> NDArray[np.bool
     return mask
 
 
-def _result_with(seg_uid: str, assessors: Path) -> Original | None:
+def _result_with(seg_uid: str, assessors: Path, stored: Mapping[str, Path]) -> Original | None:
     for path in sorted(assessors.glob(f"*/*/{RESULT_NAME}")):
         document = _document(path)
-        if document and document["outputs"].get("seg", {}).get("sop_instance_uid") == seg_uid:
+        if document and seg_uid in stored and document["outputs"].get("seg", {}).get("sop_instance_uid") == seg_uid:
             return Original(
                 label=path.relative_to(assessors).parts[0],
                 model=Model(**document["model"]),
                 role=str(document["inputs"][0]["role"]),
+                seg=dcmread(stored[seg_uid]),
             )
     return None
 

@@ -68,6 +68,40 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """One connected part of a segment.
+
+    Parameters
+    ----------
+    segment, label, tracking_uid
+        Of the segment that it is part of; `tracking_uid` may be empty.
+    volume_ml, longest_axial_diameter_mm
+        Its size.
+    centre_mm
+        Its centre of mass (LPS) from an origin that moves with the patient, such as the middle of the brain.
+    """
+
+    segment: int
+    label: str
+    tracking_uid: str
+    volume_ml: float
+    longest_axial_diameter_mm: float
+    centre_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A reader's mask beside the one it corrects. `hd95_mm` is None where one of them is empty."""
+
+    dice: float
+    hd95_mm: float | None
+    added_voxels: int
+    removed_voxels: int
+    added_ml: float
+    removed_ml: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrittenObject:
     """A DICOM object that came out."""
 
@@ -91,6 +125,8 @@ class Result:
     outputs: Mapping[str, WrittenObject] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    lesions: tuple[Lesion, ...] = ()
+    comparison: Comparison | None = None
 
     def value(self, name: str) -> float | None:
         """Return a measurement's value, None if it was not measured."""
@@ -117,7 +153,10 @@ class Result:
             "timings": {f"{name}_s": seconds for name, seconds in self.timings_s.items()},
             "warnings": list(self.warnings),
             "outputs": {name: asdict(item) for name, item in self.outputs.items()},
+            "lesions": [asdict(item) | {"centre_mm": list(item.centre_mm)} for item in self.lesions],
         }
+        if self.comparison is not None:
+            document["comparison"] = asdict(self.comparison)
         check_result(document)
         return document
 

@@ -18,6 +18,7 @@ from overread.operators.assessor import Assessor, Provenance, ResultType, result
 from overread.operators.exam import Exam
 from overread.operators.ids import derived_uid, input_fingerprint, result_hash
 from overread.operators.job import Job, to_json, write_atomically
+from overread.operators.lesions import find_lesions
 from overread.operators.preview import preview_png
 from overread.operators.result import InputSeries, Measurement, Model, Result, WrittenObject
 
@@ -76,6 +77,8 @@ class Segmentation:
         On which the network ran.
     caption
         What the preview says.
+    origin_mm
+        LPS position from which the places of lesions are told (`overread.operators.lesions.head_centre_mm`).
     """
 
     role: str
@@ -84,6 +87,7 @@ class Segmentation:
     measurements: tuple[Measurement, ...]
     device: str
     caption: str
+    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def identify(study_instance_uid: str, inputs: Sequence[InputSeries], model: Model) -> Identity:
@@ -139,6 +143,7 @@ def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentati
         outputs=outputs,
         timings_s=job.timings_s,
         warnings=job.warnings,
+        lesions=find_lesions([(segment, found.mask)], volume.geometry, origin_mm=found.origin_mm),
     )
     more = Provenance(origin="ai", input_fingerprint=identity.fingerprint, collection=identity.collection)
     write_context(job, identity.collection, result)

@@ -62,6 +62,8 @@ def write_edit(
         outputs=outputs,
         timings_s=job.timings_s,
         warnings=job.warnings,
+        lesions=edit.lesions,
+        comparison=edit.comparison,
     )
     more = Provenance(
         origin="edited",

@@ -137,7 +137,21 @@ class Readers(Spec):
 
     group: str = Field(min_length=1, max_length=64, description="Name of the readers' group.")
     per_case: Whole = Field(1, ge=1, le=50)
-    blind: Literal["none"] = Field("none", description="What is hidden from readers.")
+    blind: Literal["none", "readers", "result"] = Field(
+        "none",
+        description="What the review page hides until one has answered: nothing, what other readers said and drew, or "
+        "the model's result as well.",
+    )
+
+
+class Repeatability(Spec):
+    """By how much two measurements of an unchanged lesion differ at most, in 95 of 100 cases.
+
+    Measured by scanning the same twice; `docs/explanation/progression.md` says how.
+    """
+
+    pct: Number = Field(ge=0, le=1000, description="Of larger lesions, in percent of the baseline.")
+    floor_ml: Number = Field(0.0, ge=0, le=1000, description="Of small ones, in mL; the larger of both holds.")
 
 
 class Progression(Spec):
@@ -148,6 +162,9 @@ class Progression(Spec):
         "first", description="With what a value is compared: the first, the lowest before it, or the one before it."
     )
     increase_pct: Number = Field(40.0, gt=0, le=10_000, description="Growth over the baseline that counts, in percent.")
+    repeatability: Repeatability | None = Field(
+        None, description="Measurement noise: growth within it is no progression, whatever its percentage."
+    )
 
 
 class Edit(Spec):
@@ -305,6 +322,7 @@ __all__ = [
     "Progression",
     "Readers",
     "Receiver",
+    "Repeatability",
     "Report",
     "SeriesRule",
     "StoredStudy",

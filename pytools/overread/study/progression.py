@@ -1,4 +1,12 @@
-"""A measure followed over time: change from a baseline, and whether it crosses the study's threshold."""
+"""A measure followed over time: change from a baseline, and whether it is progression.
+
+Progression needs two things: growth that reaches the study's threshold, and growth beyond what two measurements of an
+unchanged lesion differ by (the repeatability coefficient). Values of different models, or versions of one, are never
+compared with each other.
+
+The review page decides the same by the same rules (``xnat-plugins/core/web/src/study/progression.ts``); the vectors in
+``tests/vectors/progression.json`` hold both to it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +16,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overread.study.manifest import Progression
+
+Verdict = Literal[
+    "unmeasured",
+    "before",
+    "baseline",
+    "other-model",
+    "new",
+    "progression",
+    "uncertain",
+    "increase",
+    "decrease",
+    "stable",
+]
+"""What a value says.
+
+``new``: something where nothing was. ``progression``: at or above the threshold and beyond noise. ``uncertain``: at or
+above the threshold, but within noise. ``increase``, ``decrease``: beyond noise, below the threshold. ``stable``: within
+noise. ``other-model``: there are earlier values, but of another model or version.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +55,8 @@ class TimePoint:
         Label of the result, which makes the order of equal dates certain.
     measured_at
         When the value was made; of several edited values of one exam the latest counts.
+    model
+        Name and version of the model; for an edited value, of the model whose result was corrected.
     """
 
     date: dt.date
@@ -36,6 +65,7 @@ class TimePoint:
     study_instance_uid: str = ""
     label: str = ""
     measured_at: dt.datetime | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,8 +80,10 @@ class Change:
         Value minus baseline, in mL.
     change_pct
         The same in percent of the baseline; None where the baseline is zero.
-    crossed
-        At or above the threshold.
+    noise_ml
+        Change up to which it may be measurement noise; None where nothing is compared.
+    verdict
+        What it says.
     reason
         In words.
     """
@@ -60,21 +92,43 @@ class Change:
     baseline: TimePoint | None
     change_ml: float | None
     change_pct: float | None
-    crossed: bool
+    noise_ml: float | None
+    verdict: Verdict
     reason: str
 
+    @property
+    def crossed(self) -> bool:
+        """It counts as progression."""
+        return self.verdict in {"progression", "new"}
 
-def one_per_exam(points: Iterable[TimePoint]) -> tuple[TimePoint, ...]:
-    """Keep the value of each exam that counts: a reader's over the AI's, the latest of several, in order of date."""
+
+def followed_model(points: Iterable[TimePoint]) -> str:
+    """Return the model whose line is followed: that of the latest exam's value, the latest made where it has several.
+
+    Edited values come into question only where no model has measured anything.
+    """
+    known = list(points)
+    made = [p for p in known if p.origin == "ai" and p.volume_ml is not None] or known
+    return max(made, key=lambda p: (p.date, *_weight(p))).model if made else ""
+
+
+def one_per_exam(points: Iterable[TimePoint], model: str | None = None) -> tuple[TimePoint, ...]:
+    """Return the value of each exam that counts, in order of date.
+
+    A measured one goes before one that is not, one of `model` before any other, a reader's before the AI's, and the
+    latest of several.
+    """
     best: dict[str, TimePoint] = {}
     for point in points:
         key = point.study_instance_uid or f"{point.date.isoformat()}/{point.label}"
-        if key not in best or _weight(point) > _weight(best[key]):
+        if key not in best or _rank(point, model) > _rank(best[key], model):
             best[key] = point
     return tuple(sorted(best.values(), key=_order))
 
 
-def follow(points: Sequence[TimePoint], progression: Progression) -> tuple[Change, ...]:
+def follow(
+    points: Sequence[TimePoint], progression: Progression, *, chosen_baseline: str | None = None
+) -> tuple[Change, ...]:
     """Compare each value with its baseline.
 
     Parameters
@@ -82,7 +136,10 @@ def follow(points: Sequence[TimePoint], progression: Progression) -> tuple[Chang
     points
         One for each exam (see `one_per_exam`), in any order.
     progression
-        The manifest's baseline and threshold.
+        The manifest's baseline, threshold and repeatability.
+    chosen_baseline
+        Study Instance UID of an exam that a reader chose as baseline, such as the first one after surgery. Exams before
+        it are then not compared with anything.
 
     Returns
     -------
@@ -91,15 +148,28 @@ def follow(points: Sequence[TimePoint], progression: Progression) -> tuple[Chang
 
     Notes
     -----
-    Growth from exactly zero has no percentage; it counts as crossed, since something is there that was not.
+    Growth from exactly zero has no percentage; it counts as new as soon as it is beyond noise.
     """
     changes: list[Change] = []
     before: list[TimePoint] = []
     for point in sorted(points, key=_order):
-        changes.append(_compare(point, _baseline(before, progression.baseline), progression.increase_pct))
+        candidates, kind = before, progression.baseline
+        if chosen_baseline is not None:
+            candidates, kind = [p for p in before if p.study_instance_uid == chosen_baseline], "first"
+        if candidates:
+            comparable = [each for each in candidates if each.model == point.model]
+            changes.append(_compare(point, _baseline(comparable, kind), progression))
+        else:
+            changes.append(_uncompared(point, chosen_baseline))
         if point.volume_ml is not None:
             before.append(point)
     return tuple(changes)
+
+
+def noise_ml(baseline_ml: float, progression: Progression) -> float:
+    """Return by how much two measurements of an unchanged lesion of this size differ at most, in 95 of 100 cases."""
+    known = progression.repeatability
+    return max(known.floor_ml, known.pct / 100.0 * baseline_ml) if known else 0.0
 
 
 def _baseline(before: Sequence[TimePoint], kind: str) -> TimePoint | None:
@@ -110,29 +180,54 @@ def _baseline(before: Sequence[TimePoint], kind: str) -> TimePoint | None:
     return before[0] if kind == "first" else before[-1]
 
 
-def _compare(point: TimePoint, baseline: TimePoint | None, increase_pct: float) -> Change:
+def _uncompared(point: TimePoint, chosen_baseline: str | None) -> Change:
     if point.volume_ml is None:
-        return Change(point, baseline, None, None, crossed=False, reason="not measured")
+        return Change(point, None, None, None, None, "unmeasured", "not measured")
+    if chosen_baseline in {None, point.study_instance_uid}:
+        return Change(point, None, None, None, None, "baseline", "baseline")
+    return Change(point, None, None, None, None, "before", "older than the baseline")
+
+
+def _compare(point: TimePoint, baseline: TimePoint | None, progression: Progression) -> Change:
+    if point.volume_ml is None:
+        return _uncompared(point, None)
     if baseline is None or baseline.volume_ml is None:
-        return Change(point, None, None, None, crossed=False, reason="baseline")
+        words = "measured by another model or version than the baseline: not compared"
+        return Change(point, None, None, None, None, "other-model", words)
     change_ml = point.volume_ml - baseline.volume_ml
+    noise = noise_ml(baseline.volume_ml, progression)
     since = f"since {baseline.date.isoformat()}"
     if baseline.volume_ml == 0:
-        crossed = change_ml > 0
-        reason = f"new {since}" if crossed else f"nothing, as {since}"
-        return Change(point, baseline, change_ml, None, crossed=crossed, reason=reason)
+        verdict: Verdict = "stable" if change_ml <= 0 else "new" if change_ml > noise else "uncertain"
+        reasons = {
+            "stable": f"nothing, as {since}",
+            "new": f"new {since}",
+            "uncertain": f"new {since}, but within noise",
+        }
+        return Change(point, baseline, change_ml, None, noise, verdict, reasons[verdict])
     change_pct = 100.0 * change_ml / baseline.volume_ml
-    crossed = change_pct >= increase_pct
-    side = "at or above" if crossed else "below"
-    return Change(
-        point, baseline, change_ml, change_pct, crossed=crossed,
-        reason=f"{change_pct:+.1f} % {since}, {side} the threshold of {increase_pct:g} %",
-    )  # fmt: skip
+    verdict = _verdict(change_ml, change_pct, noise, progression.increase_pct)
+    side = "at or above" if change_pct >= progression.increase_pct else "below"
+    reason = f"{change_pct:+.1f} % {since}, {side} the threshold of {progression.increase_pct:g} %"
+    if verdict == "uncertain":
+        reason += f", but within noise ({noise:.2f} mL)"
+    return Change(point, baseline, change_ml, change_pct, noise, verdict, reason)
 
 
-def _weight(point: TimePoint) -> tuple[bool, bool, float, str]:
-    made = point.measured_at.timestamp() if point.measured_at else 0.0
-    return (point.volume_ml is not None, point.origin == "edited", made, point.label)
+def _verdict(change_ml: float, change_pct: float, noise: float, increase_pct: float) -> Verdict:
+    if change_pct >= increase_pct:
+        return "progression" if change_ml > noise else "uncertain"
+    if change_ml > noise:
+        return "increase"
+    return "decrease" if change_ml < -noise else "stable"
+
+
+def _weight(point: TimePoint) -> tuple[float, str]:
+    return (point.measured_at.timestamp() if point.measured_at else 0.0, point.label)
+
+
+def _rank(point: TimePoint, model: str | None) -> tuple[bool, bool, bool, float, str]:
+    return (point.volume_ml is not None, point.model == model, point.origin == "edited", *_weight(point))
 
 
 def _order(point: TimePoint) -> tuple[dt.date, str, str, str]:

@@ -72,7 +72,7 @@ def test_shipped_datatype_has_the_fields_of_the_contract() -> None:
     names = """
         status reason origin model_name model_version weights_sha256 device image image_digest command
         study_instance_uid series_instance_uids input_fingerprint seg_sop_instance_uid seg_series_instance_uid
-        sr_sop_instance_uid reader original_label collection warnings timings
+        sr_sop_instance_uid reader original_label collection warnings timings lesions comparison
         lesion_volume_ml lesion_count longest_axial_diameter_mm
     """
     assert [item.name for item in datatype.fields] == names.split()

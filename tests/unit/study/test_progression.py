@@ -1,14 +1,50 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overread.study.lesions import Found, match
 from overread.study.manifest import Progression
-from overread.study.progression import TimePoint, follow, one_per_exam
+from overread.study.progression import TimePoint, follow, followed_model, one_per_exam
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+
+
+def vectors(name: str) -> list[Any]:
+    """Return the cases that the review page's TypeScript must decide alike, as pytest parameters."""
+    cases = json.loads((VECTORS / f"{name}.json").read_text("utf-8"))
+    return [pytest.param(case, id=case["name"]) for case in cases]
+
+
+@pytest.mark.parametrize("case", vectors("progression"))
+def test_progression_is_as_the_vectors_say(case: dict[str, Any]) -> None:
+    progression = Progression.model_validate({"measure": "lesion_volume_ml", **case["rule"]})
+    known = [
+        TimePoint(dt.date.fromisoformat(date), volume, origin, exam, f"{exam}-{n}", model=model)
+        for n, (exam, date, volume, origin, model) in enumerate(case["points"])
+    ]
+    assert followed_model(known) == case["model"]
+    changes = follow(one_per_exam(known, case["model"]), progression, chosen_baseline=case.get("chosen"))
+    said = [
+        [c.point.study_instance_uid, c.baseline and c.baseline.study_instance_uid, c.verdict, c.change_pct]
+        for c in changes
+    ]
+    assert [row[:3] for row in said] == [row[:3] for row in case["expected"]]
+    for (*_, found), (*_, expected) in zip(said, case["expected"], strict=True):
+        assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("case", vectors("lesions"))
+def test_lesions_are_matched_as_the_vectors_say(case: dict[str, Any]) -> None:
+    exams = [[Found(v, (x, y, z), uid) for v, x, y, z, uid in lesions] for lesions in case["exams"]]
+    assert [list(numbers) for numbers in match(exams)] == case["expected"]
 
 
 def points(*volumes_ml: float | None) -> list[TimePoint]:
