@@ -57,6 +57,9 @@ class Route:
         What is demanded first. READ, EDIT and OWN look at the path's ``{project}``.
     writes
         Whether the transaction writes; None goes by the method. (XNAT issues alias tokens by GET.)
+    files_first
+        Whether what lies in the receiver's spool is filed before the transaction begins, so that the handler misses
+        no object whose sender has its answer.
     """
 
     methods: str
@@ -64,6 +67,7 @@ class Route:
     handler: Handler
     access: Access = Access.USER
     writes: bool | None = None
+    files_first: bool = False
 
 
 @dataclass
@@ -224,6 +228,8 @@ async def _serve(hub: Hub, route: Route, request: Request, folder: Path | None) 
 def _handle(hub: Hub, route: Route, arrived: Arrived) -> Response:
     writes = route.writes if route.writes is not None else arrived.request.method not in _READING
     transaction = hub.database.write if writes else hub.database.read
+    if route.files_first:  # not within the transaction: filing is one of its own
+        hub.intake.file_all()
     with transaction() as db:
         call = Call(hub, db, arrived)
         if writes:

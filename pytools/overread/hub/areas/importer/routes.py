@@ -59,7 +59,7 @@ def _upload(call: Call) -> Upload:
 
 ROUTES = [
     # Each object is stored in a transaction of its own, so this one only reads.
-    Route("POST", "/data/services/import", import_, writes=False),
+    Route("POST", "/data/services/import", import_, writes=False, files_first=True),
     Route("GET", "/xapi/dicom/list/active", list_active),
     Route("GET", "/xapi/dicom/list/all", list_requests),
     Route("GET", "/xapi/dicom/{id}", get_request),

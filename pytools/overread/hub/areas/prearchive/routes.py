@@ -141,7 +141,7 @@ def refuse_trailing(_call: Call) -> Response:
 
 
 def refresh(_call: Call) -> Response:
-    """Accept a request to read the prearchive from disk again: it is read at each start, and what comes is noted."""
+    """Read the prearchive again: what the receiver took is filed now; the rest is always as it is on disk."""
     return answers.text()
 
 
@@ -230,21 +230,28 @@ def _zip(call: Call, session: PrearchiveSession) -> Response:
 
 ROUTES = [
     Route("GET", "/data/prearchive", list_all, Access.USER),
-    Route("PUT", "/data/prearchive", refresh, Access.ADMIN),
+    Route("PUT", "/data/prearchive", refresh, Access.ADMIN, files_first=True),
     Route("GET", "/data/prearchive/projects/{project}", list_projects, Access.USER),
-    Route("PUT", "/data/prearchive/projects/{project}", refresh, Access.EDIT),
+    Route("PUT", "/data/prearchive/projects/{project}", refresh, Access.EDIT, files_first=True),
     Route("GET", _BASE, show, Access.USER),
-    Route("POST", _BASE, act, Access.USER),
-    Route("DELETE", _BASE, remove, Access.USER),
+    Route("POST", _BASE, act, Access.USER, files_first=True),
+    Route("DELETE", _BASE, remove, Access.USER, files_first=True),
     Route("GET", _BASE + "/logs", show_logs, Access.USER),
     Route("GET", _BASE + "/logs/{which}", show_logs, Access.USER),
     Route("GET", _BASE + "/scans", list_scans, Access.USER),
     Route("GET", _BASE + "/scans/{scan}/resources", list_resources, Access.USER),
     Route("GET", _BASE + "/scans/{scan}/resources/DICOM/files", list_files, Access.USER),
-    Route("DELETE", _BASE + "/scans/{scan}", remove_scan, Access.USER),
+    Route("DELETE", _BASE + "/scans/{scan}", remove_scan, Access.USER, files_first=True),
     Route("DELETE", _BASE + "/{rest:path}", refuse_trailing, Access.USER),
     # Each session is archived in a transaction of its own, so this one only reads.
-    Route("POST", "/data/services/archive", archiving.archive, Access.USER, writes=False),
-    Route("POST", "/data/services/validate-archive", archiving.validate_archive, Access.USER, writes=False),
-    Route("POST", "/data/services/prearchive/{what}", several, Access.USER),
+    Route("POST", "/data/services/archive", archiving.archive, Access.USER, writes=False, files_first=True),
+    Route(
+        "POST",
+        "/data/services/validate-archive",
+        archiving.validate_archive,
+        Access.USER,
+        writes=False,
+        files_first=True,
+    ),
+    Route("POST", "/data/services/prearchive/{what}", several, Access.USER, files_first=True),
 ]
