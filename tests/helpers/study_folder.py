@@ -77,10 +77,11 @@ EXPORTER: dict[str, Any] = {
 def model_command() -> dict[str, Any]:
     """The good command, with a wrap-up."""
     command = copy.deepcopy(COMMAND)
+    command["outputs"].append({"name": "collection", "mount": "out", "path": "collection.xml"})
     command["xnat"][0]["output-handlers"].append(
         {
             "name": "collection",
-            "accepts-command-output": "seg",
+            "accepts-command-output": "collection",
             "type": "Assessor",
             "xsi-type": "icr:roiCollectionData",
             "as-a-child-of": "session",
@@ -97,8 +98,7 @@ def recompute_command() -> dict[str, Any]:
     wrapper = command["xnat"][0]
     wrapper["name"], wrapper["contexts"] = "recalculate-collection", ["icr:roiCollectionData"]
     wrapper["external-inputs"] = [{"name": "collection", "type": "Assessor", "required": True}]
-    wrapper["derived-inputs"] = []
-    wrapper["output-handlers"][0]["as-a-child-of"] = "collection"
+    wrapper["derived-inputs"] = [{"name": "session", "type": "Session", "derived-from-wrapper-input": "collection"}]
     command["environment-variables"] = {}
     return command
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
-from overread.study.fields import Form, Spec, Whole, YesNo
+from overread.study.fields import Form, Spec, Whole
 
 Name = Annotated[str, Form(r"[A-Za-z0-9_-]+", "use letters, digits, - and _")]
-Text = Annotated[str, Field(max_length=2048)]
+# What the Container Service takes for the names of a command, a mount and a wrapper: anything that is not blank.
+Title = Annotated[str, Form(r"(?s:.*\S.*)", "give it a name"), Field(max_length=255)]
+# Keys whose empty text says something; all others are then not said, as the Container Service has it.
+_MAY_BE_EMPTY = frozenset(
+    {"default-value", "true-value", "false-value", "command-line-separator", "description", "label", "content"}
+)
 
 
 def _plain_default(value: object) -> object:
@@ -24,7 +29,20 @@ def _plain_default(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-Default = Annotated[str, BeforeValidator(_plain_default)]
+def _plain_flag(value: object) -> object:
+    """Take "true" and "false" for what they say, as the Container Service does."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Default = Annotated[
+    str, BeforeValidator(_plain_default), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
+]
+YesNo = Annotated[
+    bool,
+    Field(strict=True),
+    BeforeValidator(_plain_flag),
+    WithJsonSchema({"anyOf": [{"type": ["boolean", "null"]}, {"enum": ["true", "false", ""]}]}),
+]
 
 
 class _Part(Spec):
@@ -32,11 +50,25 @@ class _Part(Spec):
 
     model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_not_said(cls, value: object) -> object:
+        """Drop what says nothing: null, empty text, and the ids that a server adds."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: item
+            for key, item in value.items()
+            if item is not None
+            and (item != "" or key in _MAY_BE_EMPTY)
+            and not (key == "id" and "id" not in cls.model_fields)
+        }
+
 
 class Mount(_Part):
     """A folder of the container."""
 
-    name: Name
+    name: Title
     writable: YesNo = False
     path: Annotated[str, Form(r"/[^\0:]*", "write an absolute path of the container, such as /input")]
 
@@ -127,7 +159,7 @@ class OutputHandler(_Part):
 class Wrapper(_Part):
     """How a command is started from an object of XNAT, and where its outputs go."""
 
-    name: Name
+    name: Title
     label: str | None = None
     description: str | None = None
     contexts: tuple[str, ...] = ()
@@ -144,19 +176,25 @@ class Wrapper(_Part):
 class Command(_Part):
     """A command document as it is written, without the ids that a server gives."""
 
-    name: Name
+    name: Title
     label: str | None = None
     description: str | None = None
-    version: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[str, Field(max_length=64)] = ""
     schema_version: str | None = None
     info_url: str | None = None
-    image: Annotated[str, Form(r"[a-z0-9][a-z0-9._/-]*(?::\d+/[a-z0-9._/-]+)?:[\w][\w.-]{0,127}", "write name:tag")]
+    image: Annotated[
+        str,
+        Form(
+            r"[a-z0-9][a-z0-9._/-]*(?::\d+/[a-z0-9._/-]+)?(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
+            "write name:tag",
+        ),
+    ]
     container_name: str | None = None
     type: Literal["docker", "docker-setup", "docker-wrapup"] = "docker"
     index: str | None = None
     hash: str | None = None
     working_directory: str | None = None
-    command_line: Text | None = None
+    command_line: str | None = None
     command_metadata: dict[str, JsonValue] | None = None
     override_entrypoint: YesNo | None = None
     mounts: tuple[Mount, ...] = ()

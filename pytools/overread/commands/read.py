@@ -39,6 +39,7 @@ def read_command(text: str, *, source: str) -> Command | tuple[Problem, ...]:
             message=finding.message, mend=finding.mend,
         )
         for finding in lint(command)
+        if finding.rule.severity == "error"
     ]  # fmt: skip
     return tuple(sorted(problems)) or command
 

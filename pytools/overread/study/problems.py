@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -149,7 +149,21 @@ def problems_of(
     tuple of Problem
         At least one.
     """
-    found = []
+    found = [
+        Problem(source=source, line=line_of(location, lines), path=dotted(location), message=message, mend=mend)
+        for location, _, message, mend in words_of(error, model=model)
+    ]
+    return tuple(sorted(set(found)))
+
+
+def words_of(error: ValidationError, *, model: type[BaseModel]) -> Iterator[tuple[Location, str, str, str]]:
+    """Put pydantic's findings into words.
+
+    Yields
+    ------
+    tuple
+        Location, pydantic's own name for the kind of error, what is wrong, and how to mend it.
+    """
     items = error.errors(include_url=False)
     for item in items:
         if item["type"] == "too_short" and any(_is_below(other["loc"], item["loc"]) for other in items):
@@ -157,11 +171,7 @@ def problems_of(
         context: dict[str, Any] = item.get("ctx", {})
         # "[key]" is pydantic's word for "the key itself, not its value".
         location: Location = (*(part for part in item["loc"] if part != "[key]"), *context.get("at", ()))
-        message, mend = _words(item, location, model)
-        found.append(
-            Problem(source=source, line=line_of(location, lines), path=dotted(location), message=message, mend=mend)
-        )
-    return tuple(sorted(set(found)))
+        yield (location, item["type"], *_words(item, location, model))
 
 
 def line_of(location: Location, lines: Mapping[Location, int]) -> int:

@@ -42,7 +42,7 @@ DERIVED = "xnat/0/derived-inputs/0"
     ("path", "value", "complaint"),
     [
         ("imag", "x", "imag: unknown key 'imag'; did you mean 'image'?"),
-        ("image", "overread/knee", "image: 'overread/knee' can't be used here; write name:tag"),
+        ("image", "overread/knee", "image: 'overread/knee' has no tag; write name:tag"),
         ("mounts/0/path", "input", "mounts[0].path: 'input' can't be used here; write an absolute path"),
         ("mounts/+", {"name": "in", "path": "/x"}, "mounts: the name 'in' stands twice; rename one"),
         ("inputs/0/type", "string", "inputs[0].select-values: a string has no select-values; make it select-one"),
@@ -50,7 +50,6 @@ DERIVED = "xnat/0/derived-inputs/0"
         ("inputs/0/select-values", [], "inputs[0]: a select-one needs select-values; list them"),
         ("outputs/0/mount", "ou", "outputs[0].mount: there is no mount 'ou'; did you mean 'out'?"),
         ("outputs/0/mount", "in", "outputs[0].mount: the mount 'in' is read-only; set its writable to true"),
-        ("outputs/0", {"name": "result", "mount": "out"}, "outputs[0]: has neither path nor glob; say which"),
         ("outputs/+", {"name": "extra", "mount": "out", "path": "x"},
          "xnat[0].output-handlers: nothing takes the output 'extra'; add a handler for it"),
         ("environment-variables/XNAT_PASS", "x", "environment-variables.XNAT_PASS: is set by XNAT itself; rename it"),
