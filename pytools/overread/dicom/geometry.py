@@ -1,5 +1,7 @@
 """Where the voxels of a series of single-frame images lie in the patient (PS3.3 C.7.6.2).
 
+Enhanced multi-frame images are given as `overread.dicom.multiframe` takes them apart, a header per frame.
+
 Indices run (k, j, i): slice, row, column. Slices are ordered along the normal of the image plane, which is the cross
 product of ImageOrientationPatient's row and column direction; the order of files or instance numbers plays no part.
 Coordinates are LPS in millimetres.
@@ -46,7 +48,7 @@ class VolumeGeometry:
     spacing_mm
         Distance of slice planes along their normal, of rows, and of columns.
     sop_instance_uids
-        One per slice, in the order of the slices.
+        One per slice, in the order of the slices; for a frame of a multi-frame image as `image_key` names it.
     frame_of_reference_uid
         Empty if the images name none.
     """
@@ -125,7 +127,7 @@ def geometry_of(datasets: Sequence[Dataset]) -> VolumeGeometry:
         affine_lps=affine,
         # To the nanometre: positions are decimal strings, and 2.9999999999 mm would be carried into every volume.
         spacing_mm=(round(float(step @ normal), 6), rows_mm, columns_mm),
-        sop_instance_uids=tuple(text_of(datasets[i], "SOPInstanceUID") for i in order),
+        sop_instance_uids=tuple(image_key(datasets[i]) for i in order),
         frame_of_reference_uid=text_of(first, "FrameOfReferenceUID"),
     )
 
@@ -134,6 +136,16 @@ def text_of(ds: Dataset, keyword: str) -> str:
     """Return an attribute as text without outer blanks, empty if it is absent or has no value."""
     value = attribute(ds, keyword)
     return "" if value is None else str(value).strip()
+
+
+def image_key(ds: Dataset) -> str:
+    """Return what names a slice: its SOPInstanceUID, with ``#`` and the number of the frame from the second on."""
+    return frame_key(text_of(ds, "SOPInstanceUID"), whole_number(ds, "ReferencedFrameNumber", default=1))
+
+
+def frame_key(sop_instance_uid: str, frame: int) -> str:
+    """Return the key of a frame, counted from 1. Viewers refer to a single-frame image's only frame as 1, or not."""
+    return sop_instance_uid if frame <= 1 or not sop_instance_uid else f"{sop_instance_uid}#{frame}"
 
 
 def attribute(ds: Dataset, keyword: str) -> Any:
@@ -181,14 +193,14 @@ def decimal_number(ds: Dataset, keyword: str) -> float | None:
 
 def in_slice_order(datasets: Sequence[Dataset], geometry: VolumeGeometry) -> list[Dataset]:
     """Return the images in the order of the slices of their `geometry`."""
-    by_uid = {text_of(ds, "SOPInstanceUID"): ds for ds in datasets}
-    return [by_uid[uid] for uid in geometry.sop_instance_uids]
+    by_key = {image_key(ds): ds for ds in datasets}
+    return [by_key[key] for key in geometry.sop_instance_uids]
 
 
 def _check_single_frame(ds: Dataset, series: str) -> None:
     if whole_number(ds, "NumberOfFrames", default=1) > 1 or "PerFrameFunctionalGroupsSequence" in ds:
         raise DataError(
-            "A multi-frame image lies in this series, which is not read: send the classic single-frame series.",
+            "A multi-frame image without a place for each frame lies in this series: send the original series.",
             uid=series,
             tag="NumberOfFrames",
         )
@@ -215,8 +227,7 @@ def _check_alike(datasets: Sequence[Dataset], series: str) -> None:
     spacings = np.array([_numbers(ds, "PixelSpacing", 2, series) for ds in datasets])
     if not np.allclose(spacings, spacings[0], rtol=1e-4, atol=1e-5):
         raise DataError("Pixel spacing differs within the series: choose another one.", uid=series, tag="PixelSpacing")
-    uids = {text_of(ds, "SOPInstanceUID") for ds in datasets}
-    if len(uids) < len(datasets):
+    if len({image_key(ds) for ds in datasets}) < len(datasets):
         raise DataError("The same image comes twice: pass each image once.", uid=series, tag="SOPInstanceUID")
 
 

@@ -21,6 +21,7 @@ from pydicom.uid import generate_uid
 
 from overread.dicom.geometry import VolumeGeometry, geometry_of, text_of, whole_number
 from overread.dicom.headers import plain_text
+from overread.dicom.multiframe import single_frames
 from overread.dicom.seg_read import DecodedSeg, decode_seg
 from overread.dicom.seg_write import ObjectInfo, write_seg
 from overread.dicom.segments import SegmentInfo
@@ -85,6 +86,7 @@ def normalise_viewer_seg(
         with certainty, or has no voxel at all (that finding has a function of its own, `empty_seg`).
     """
     _check_reader(reader)
+    source_images = single_frames(source_images)
     geometry = geometry_of(source_images)
     decoded = decode_seg(upload, geometry=geometry)
     _check_belongs(decoded, upload, source_images[0], geometry)
@@ -142,6 +144,7 @@ def empty_seg(
         BINARY, with an empty frame per segment and slice.
     """
     _check_reader(reader)
+    source_images = single_frames(source_images)
     geometry = geometry_of(source_images)
     shown = _decode_original(original, source_images[0], geometry)
     nothing = np.zeros(geometry.shape, dtype=np.bool_)

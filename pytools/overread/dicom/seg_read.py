@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, SegmentationStorage
 
-from overread.dicom.geometry import VolumeGeometry, attribute, text_of, whole_number
+from overread.dicom.geometry import VolumeGeometry, attribute, frame_key, text_of, whole_number
 from overread.dicom.segments import SegmentInfo, parse
 from overread.errors import DataError
 
@@ -35,7 +36,8 @@ class DecodedSeg:
     segments
         As listed, the background left out, in the order of their numbers.
     masks
-        Per segment number, per SOPInstanceUID of a source image: (rows, columns). Only slices with a voxel in them.
+        Per segment number, per source image (`overread.dicom.geometry.image_key`): (rows, columns). Only slices with a
+        voxel in them.
     frame_segments
         Numbers of the segments to which frames (BINARY) or pixels (LABELMAP) refer, with voxels or without.
     source_uids
@@ -238,13 +240,18 @@ def _source_of(group: Dataset, shared: Dataset, geometry: VolumeGeometry | None)
         derivation = _first(holder, "DerivationImageSequence")
         source = _first(derivation, "SourceImageSequence") if derivation is not None else None
         if source is not None and text_of(source, "ReferencedSOPInstanceUID"):
-            return text_of(source, "ReferencedSOPInstanceUID")
+            return frame_key(text_of(source, "ReferencedSOPInstanceUID"), _frame_number(source))
     place = _first(group, "PlanePositionSequence")
     position = attribute(place, "ImagePositionPatient") if place is not None else None
     if geometry is None or position is None:
         return ""
     k = geometry.slice_at([float(v) for v in position])
     return "" if k is None else geometry.sop_instance_uids[k]
+
+
+def _frame_number(source: Dataset) -> int:
+    value = attribute(source, "ReferencedFrameNumber")
+    return int(value[0] if isinstance(value, MultiValue) else value or 1)
 
 
 def _first(holder: Dataset, keyword: str) -> Dataset | None:

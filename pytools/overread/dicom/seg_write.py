@@ -1,4 +1,4 @@
-"""Writes BINARY segmentations (PS3.3 A.51) on the grid of their source images, with highdicom.
+"""Writes BINARY segmentations (PS3.3 A.51) on the grid of their source images: highdicom the header, we the frames.
 
 What is copied from the source images (patient, study) is copied here, attribute by attribute: real headers hold
 values that a strict writer refuses, and a mask must not be lost over a patient's sex of "unknown".
@@ -20,6 +20,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from overread import __version__
 from overread.dicom.geometry import VolumeGeometry, decimal_number, geometry_of, in_slice_order
 from overread.dicom.headers import as_read, copy_patient_and_study, decimal_string, plain_text, reference_copy
+from overread.dicom.multiframe import single_frames
+from overread.dicom.seg_frames import put_frames
 from overread.dicom.segments import SegmentInfo, describe
 from overread.errors import DataError
 
@@ -86,7 +88,7 @@ def write_seg(
     Parameters
     ----------
     source_images
-        Single-frame images of one series, in any order.
+        Images of one series, in any order; enhanced ones as a whole or taken apart.
     masks
         Per segment number, (slices, rows, columns) in the slice order of `geometry_of` `source_images`.
     segments
@@ -107,15 +109,16 @@ def write_seg(
         If masks, segments and images do not fit together.
     """
     info = info or ObjectInfo()
-    geometry = geometry_of(source_images)
-    ordered = in_slice_order(source_images, geometry)
+    images = single_frames(source_images)
+    geometry = geometry_of(images)
+    ordered = in_slice_order(images, geometry)
     _check(masks, segments, geometry)
-    pixels = np.stack([np.asarray(masks[s.number], dtype=np.uint8) for s in segments], axis=-1)
     series_uid, sop_uid = info.uids()
     moment = info.moment()
     seg = hd.seg.Segmentation(
-        source_images=[_on_grid(ds, geometry) for ds in ordered],
-        pixel_array=pixels,
+        # One slice, all of it in every segment: enough for the header. The frames follow below.
+        source_images=[_on_grid(ordered[0], geometry)],
+        pixel_array=np.ones((1, *geometry.shape[1:], len(segments)), dtype=np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[describe(s) for s in segments],
         series_instance_uid=series_uid,
@@ -129,8 +132,6 @@ def write_seg(
         content_label=info.content_label,
         content_description=plain_text(info.series_description, limit=_LO_MAX),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        # Said outright: without it highdicom warns of an all-empty mask and then does just this.
-        omit_empty_frames=bool(pixels.any()),
         specific_character_set="ISO_IR 192",
         series_description=plain_text(info.series_description, limit=_LO_MAX),
         content_date=moment.date(),
@@ -138,6 +139,7 @@ def write_seg(
         series_date=moment.date(),
         series_time=moment.time(),
     )
+    put_frames(seg, ordered, {number: np.asarray(mask, dtype=np.bool_) for number, mask in masks.items()})
     copy_patient_and_study(ordered[0], seg)
     seg.ContentCreatorName = info.content_creator_name
     if predecessor is not None:

@@ -20,12 +20,12 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from overread.dicom.geometry import attribute, text_of
+from overread.dicom.geometry import attribute, text_of, whole_number
 from overread.errors import DataError
 from overread.study.selection import KEYWORDS, SeriesSummary
 
 _NEEDED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-_STUDY: Final = ("StudyDate", "StudyTime")
+_STUDY: Final = ("StudyDate", "StudyTime", "NumberOfFrames")
 _DATE: Final = re.compile(r"\d{8}")
 _TIME: Final = re.compile(r"\d{6}(\.\d{1,6})?")
 _PREFIX_AT: Final = 128
@@ -105,6 +105,7 @@ def load_folder(folder: Path, *, keywords: Iterable[str] = ()) -> Folder:
     skipped: Counter[str] = Counter()
     headers: dict[str, Dataset] = {}
     paths: dict[str, dict[str, Path]] = defaultdict(dict)
+    slices: Counter[str] = Counter()
     for path in _files(scans if scans.is_dir() else folder):
         header, reason = _read_header(path, wanted)
         if header is None:
@@ -116,8 +117,10 @@ def load_folder(folder: Path, *, keywords: Iterable[str] = ()) -> Folder:
             continue
         paths[series_uid][sop_uid] = path
         headers.setdefault(series_uid, header)
+        slices[series_uid] += _frames(header)
     return Folder(
-        series=tuple(_series(uid, headers[uid], paths[uid], wanted) for uid in sorted(headers)), skipped=dict(skipped)
+        series=tuple(_series(uid, headers[uid], paths[uid], wanted, instances=slices[uid]) for uid in sorted(headers)),
+        skipped=dict(skipped),
     )
 
 
@@ -150,10 +153,18 @@ def _read_header(path: Path, wanted: list[str]) -> tuple[Dataset | None, str]:
     return header, ""
 
 
-def _series(uid: str, header: Dataset, paths: Mapping[str, Path], wanted: list[str]) -> FoundSeries:
+def _frames(header: Dataset) -> int:
+    """Return how many slices an image is: rules count those of a multi-frame image as images of their own."""
+    try:
+        return max(1, whole_number(header, "NumberOfFrames", default=1))
+    except DataError:
+        return 1
+
+
+def _series(uid: str, header: Dataset, paths: Mapping[str, Path], wanted: list[str], *, instances: int) -> FoundSeries:
     values = {keyword: value for keyword in wanted if (value := _plain(header, keyword)) is not None}
     return FoundSeries(
-        summary=SeriesSummary(series_instance_uid=uid, instances=len(paths), header=values),
+        summary=SeriesSummary(series_instance_uid=uid, instances=instances, header=values),
         study_instance_uid=text_of(header, "StudyInstanceUID"),
         study_date=_matching(_DATE, values.get("StudyDate")),
         study_time=_matching(_TIME, values.get("StudyTime")),

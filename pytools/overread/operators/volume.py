@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from overread.dicom.geometry import VolumeGeometry, decimal_number, geometry_of, in_slice_order, text_of
+from overread.dicom.geometry import VolumeGeometry, decimal_number, geometry_of, image_key, text_of
+from overread.dicom.multiframe import frames_of, is_enhanced
 from overread.errors import DataError
 from overread.operators.load import FoundSeries
+from overread.operators.pixels import ImageFile, read_image, stored_values
 
 Values = NDArray[np.float32]
 
-_PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_MAX_VOXELS: Final = 2**30
+"""4 GiB as numbers of 32 bits: no series of an exam has more, but a wrong header may say so."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +35,7 @@ class ImageVolume:
     geometry
         Where the voxels lie.
     images
-        Headers in slice order, without pixels.
+        Headers in slice order, without pixels; of a multi-frame image one per frame.
     fingerprint
         SHA-256 over instance UIDs and stored pixels: equal if and only if the images are.
     """
@@ -44,31 +47,45 @@ class ImageVolume:
 
 
 def read_volume(series: FoundSeries) -> ImageVolume:
-    """Read a series.
+    """Read a series, one file after the other: what is in memory is the volume and a single file.
 
     Raises
     ------
     DataError
-        If a file can't be read or is cut off, or the slices are no volume (`geometry_of`). The message names the
-        image's UID, never the file, whose name may hold a patient's.
+        If a file can't be read or is cut off, the slices are no volume (`geometry_of`), or there are more voxels than
+        any series has. The message names the image's UID, never the file, whose name may hold a patient's.
     """
-    datasets = [_read(path, series) for path in series.paths]
-    geometry = geometry_of(datasets)
-    ordered = in_slice_order(datasets, geometry)
+    files = [_read(path, series) for path in series.paths]
+    frames = [frames_of(file.header) if is_enhanced(file.header) else [file.header] for file in files]
+    geometry = geometry_of([header for headers in frames for header in headers])
+    if np.prod(geometry.shape) > _MAX_VOXELS:
+        raise DataError(
+            f"The series has {' x '.join(map(str, geometry.shape))} voxels, more than can be worked on: choose another "
+            "series.",
+            uid=series.summary.series_instance_uid,
+        )
+    place = {key: k for k, key in enumerate(geometry.sop_instance_uids)}
     values = np.empty(geometry.shape, dtype=np.float32)
-    for k, ds in enumerate(ordered):
-        values[k] = _pixels(ds, geometry.shape[1:])
-    fingerprint = _fingerprint(ordered)
-    for ds in ordered:
-        for keyword in _PIXELS:
-            if keyword in ds:
-                del ds[keyword]
-    return ImageVolume(values=values, geometry=geometry, images=tuple(ordered), fingerprint=fingerprint)
+    digests: dict[str, bytes] = {}
+    ordered: dict[int, Dataset] = {}
+    for file, headers in zip(files, frames, strict=True):
+        raw, stored = stored_values(file)
+        digests[text_of(file.header, "SOPInstanceUID")] = hashlib.sha256(raw).digest()
+        for plane, header in zip(stored, headers, strict=True):
+            k = place[image_key(header)]
+            ordered[k] = header
+            _rescale(plane, header, out=values[k])
+    return ImageVolume(
+        values=values,
+        geometry=geometry,
+        images=tuple(ordered[k] for k in range(geometry.shape[0])),
+        fingerprint=_fingerprint(digests),
+    )
 
 
-def _read(path: Path, series: FoundSeries) -> Dataset:
+def _read(path: Path, series: FoundSeries) -> ImageFile:
     try:
-        return dcmread(path)
+        return read_image(path)
     except Exception as error:
         raise DataError(
             "An image of this series is cut off or damaged: send the series again.",
@@ -76,32 +93,19 @@ def _read(path: Path, series: FoundSeries) -> Dataset:
         ) from error
 
 
-def _pixels(ds: Dataset, shape: tuple[int, ...]) -> NDArray[Any]:
-    uid = text_of(ds, "SOPInstanceUID")
-    try:
-        pixels = np.asarray(ds.pixel_array, dtype=np.float32)
-    except Exception as error:  # decoders raise anything on damaged data
-        raise DataError(
-            "The image's pixels can't be read, it is cut off or damaged: send the series again.",
-            uid=uid,
-            tag="PixelData",
-        ) from error
-    if pixels.shape != shape:
-        raise DataError(
-            f"The image's pixels are {pixels.shape} instead of {shape}: send a series of single-frame grey images.",
-            uid=uid,
-            tag="PixelData",
-        )
-    slope = decimal_number(ds, "RescaleSlope")
-    intercept = decimal_number(ds, "RescaleIntercept")
-    return pixels * (1.0 if slope is None else slope) + (intercept or 0.0)
+def _rescale(plane: NDArray[Any], header: Dataset, *, out: Values) -> None:
+    slope = decimal_number(header, "RescaleSlope")
+    intercept = decimal_number(header, "RescaleIntercept")
+    out[...] = plane
+    if slope is not None and slope != 1.0:
+        out *= slope
+    if intercept:
+        out += intercept
 
 
-def _fingerprint(datasets: list[Dataset]) -> str:
+def _fingerprint(digests: Mapping[str, bytes]) -> str:
+    """Return one hash of all images, whatever the order of their files."""
     digest = hashlib.sha256()
-    for ds in sorted(datasets, key=lambda ds: text_of(ds, "SOPInstanceUID")):
-        digest.update(text_of(ds, "SOPInstanceUID").encode("ascii", "replace") + b"\n")
-        for keyword in _PIXELS:
-            if keyword in ds:
-                digest.update(hashlib.sha256(ds[keyword].value).digest())
+    for uid in sorted(digests):
+        digest.update(uid.encode("ascii", "replace") + b"\n" + digests[uid])
     return digest.hexdigest()

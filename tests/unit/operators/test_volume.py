@@ -61,5 +61,5 @@ def test_colour_images_are_refused(tmp_path):
         ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
         ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
         ds.PixelData = b"\0" * (6 * 7 * 3)
-    with pytest.raises(DataError, match="single-frame grey"):
+    with pytest.raises(DataError, match="has colours: choose a series of grey"):
         volume_of(tmp_path, images)
