@@ -16,6 +16,7 @@ from overread.operators.card import load_card
 from overread.operators.exam import read_exam
 from overread.operators.job import Job, image_arguments, run_image
 from overread.operators.lesions import head_centre_mm
+from overread.operators.plausibility import doubts
 from overread.operators.predict import load_network
 from overread.operators.result import Measurement
 from overread.operators.write import Segmentation, write_not_applicable, write_segmentation
@@ -45,7 +46,7 @@ def segment_exam(job: Job) -> None:
     if exam.missing:
         write_not_applicable(job, RESULT, exam)
         return
-    (role,) = card.inputs
+    role = next(iter(card.inputs))
     volume = exam.volumes[role]
     with job.stage("network", at=0.2):
         network = load_network(MODEL)
@@ -55,6 +56,15 @@ def segment_exam(job: Job) -> None:
         rules = card.postprocessing
         mask = measure.lesion_mask(probability, volume.geometry, rules=rules)
         volume_ml = measure.volume_ml(mask, volume.geometry)
+        for doubt in doubts(
+            probability > rules.threshold,
+            mask,
+            volume.values,
+            volume.geometry,
+            expected=card.plausible,
+            connectivity=rules.connectivity,
+        ):
+            job.warn(doubt)
         _, count = measure.components(mask, connectivity=rules.connectivity)
         diameter_mm = measure.longest_axial_diameter_mm(mask, volume.geometry)
         origin_mm = head_centre_mm(volume.values, volume.geometry)

@@ -11,10 +11,12 @@ import pytest
 from helpers.segments import LESION, seg_of
 from helpers.viewer_seg import frames_of, labelmap
 from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
+from overread.dicom.multiframe import single_frames
 from overread.dicom.normalise import empty_seg, normalise_viewer_seg
 from overread.dicom.seg import ObjectInfo, write_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report
 from overread.dicom.volumes import volumes_ml
+from overread.synthetic import awkward
 from overread.synthetic.phantoms import make_case
 
 ORIENTATIONS = ("axial", "sagittal", "coronal", "oblique")
@@ -45,6 +47,15 @@ def objects(orientation):
     yield "edited", read
     yield "empty", write_seg(case.datasets, {1: np.zeros_like(case.mask)}, [LESION])
     yield "nothing", empty_seg(seg, case.datasets, reader="jdoe", content_datetime=SAVED_AT)
+    whole = awkward.enhanced(case.datasets)
+    of_frames = write_seg([whole], {1: case.mask}, [LESION])
+    yield "multi-frame", of_frames
+    yield (
+        "sr-multi-frame",
+        measurement_report(
+            of_frames, single_frames([whole]), measurements=measurements, info=ObjectInfo(), device_uid="2.25.4"
+        ),
+    )
     for name, info in (("sr", ObjectInfo()), ("read", by_reader)):
         yield name, measurement_report(seg, case.datasets, measurements=measurements, info=info, device_uid="2.25.4")
 

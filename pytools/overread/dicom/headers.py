@@ -77,8 +77,10 @@ def reference_copy(image: Dataset) -> Dataset:
     """
     copy = Dataset()
     for keyword in _REFERENCE:
-        if attribute(image, keyword) is not None:
-            copy.add(image[keyword])
+        if (value := attribute(image, keyword)) is not None:
+            # An element of its own: what a writer changes in the copy must not change the image.
+            element = image[keyword]
+            copy.add(DataElement(element.tag, element.VR, value, validation_mode=pydicom.config.IGNORE))
     for keyword in _PATIENT_AND_STUDY:
         if keyword in _TYPE_2:
             setattr(copy, keyword, "")

@@ -15,7 +15,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from overread import __version__
 from overread.dicom.geometry import VolumeGeometry, decimal_number, geometry_of, in_slice_order
@@ -167,6 +167,7 @@ def _on_grid(image: Dataset, geometry: VolumeGeometry) -> Dataset:
     Headers are often without SpacingBetweenSlices, or have the thickness in it; positions are right.
     """
     copy = reference_copy(image)
+    copy.SOPClassUID = MRImageStorage  # highdicom would look for frames in an enhanced one; put_frames names the images
     between, rows_mm, columns_mm = geometry.spacing_mm
     copy.PixelSpacing = [decimal_string(rows_mm), decimal_string(columns_mm)]
     copy.SpacingBetweenSlices = decimal_string(between)

@@ -92,7 +92,8 @@ def measurement_report(
             "its segments.",
             uid=text_of(seg, "SOPInstanceUID"),
         )
-    images = [reference_copy(ds) for ds in source_images]
+    # Frames of a multi-frame image are one image.
+    images = [reference_copy(ds) for ds in {text_of(ds, "SOPInstanceUID"): ds for ds in source_images}.values()]
     report = hd.sr.MeasurementReport(
         observation_context=_observer(info, device_uid),
         procedure_reported=_PROCEDURE.as_code(),

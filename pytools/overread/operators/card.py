@@ -7,9 +7,10 @@ else. Sections that are for people alone (training data, evaluation, limits) may
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from overread.errors import SpecError
 from overread.study.fields import Form, Spec
@@ -92,6 +93,14 @@ class Output(Spec):
     measures: tuple[str, ...]
 
 
+class Plausible(Spec):
+    """What a result is expected to be (`overread.operators.plausibility`). What is not set is not looked at."""
+
+    largest_ml: float | None = Field(default=None, gt=0)
+    most_pieces: int | None = Field(default=None, ge=1)
+    inside_body: float | None = Field(default=None, gt=0, le=1)
+
+
 class Card(Spec):
     """A model card."""
 
@@ -104,10 +113,25 @@ class Card(Spec):
     weights: Weights
     network: NetworkSpec
     inputs: dict[str, SeriesRule] = Field(min_length=1)
+    optional: tuple[str, ...] = ()
+    """Inputs without which the model runs all the same, with a warning. The first input is never one of them."""
     preprocessing: Preprocessing
     inference: Inference
     postprocessing: Postprocessing
     output: Output
+    plausible: Plausible = Plausible()
+
+    @model_validator(mode="after")
+    def _optional_are_inputs(self) -> Self:
+        roles = list(self.inputs)
+        for index, role in enumerate(self.optional):
+            if role not in roles[1:]:
+                raise PydanticCustomError(
+                    "role",
+                    "{role} is not a second or later input",
+                    {"role": repr(role), "at": ("optional", index), "mend": "name one of inputs but the first"},
+                )
+        return self
 
 
 def load_card(folder: Path) -> Card:

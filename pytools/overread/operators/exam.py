@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from overread.errors import SpecError
+from overread.errors import DataError, SpecError
 from overread.operators.card import Card
 from overread.operators.job import Job
 from overread.operators.load import Folder, FoundSeries, load_folder
@@ -78,14 +78,35 @@ def read_exam(job: Job, card: Card) -> Exam:
         if folder.warning:
             job.warn(folder.warning)
     with job.stage("select", at=0.1):
-        selection = select_inputs(folder, rules)
+        selection = select_inputs(folder, rules, optional=card.optional)
         for role, reason in selection.reasons.items():
             print(f"{role}: {reason}", flush=True)  # noqa: T201 - the log says why this series
     if selection.missing:
         return Exam(model=model, folder=folder, series={}, volumes={}, missing=selection.missing)
+    series: dict[str, FoundSeries] = {}
+    volumes: dict[str, ImageVolume] = {}
     with job.stage("read", at=0.12):
-        volumes = {role: read_volume(series) for role, series in selection.inputs.items()}
-    return Exam(model=model, folder=folder, series=selection.inputs, volumes=volumes)
+        for role, reason in selection.reasons.items():
+            if role in selection.inputs:
+                series[role], volumes[role] = _first_volume(job, role, selection.inputs[role])
+            else:
+                job.warn(f"The model ran without {role}: {reason}")
+    return Exam(model=model, folder=folder, series=series, volumes=volumes)
+
+
+def _first_volume(job: Job, role: str, candidates: Sequence[FoundSeries]) -> tuple[FoundSeries, ImageVolume]:
+    """Return the first series that is a volume. A copy with a slice missing must not stand before a whole one."""
+    faults: list[DataError] = []
+    for series in candidates:
+        try:
+            volume = read_volume(series)
+        except DataError as error:
+            faults.append(error)
+            continue
+        for fault in faults:
+            job.warn(f"{role}: a series that would have been taken first is unusable, another was taken: {fault}")
+        return series, volume
+    raise faults[0]
 
 
 def _rules_for(card: Card, job: Job) -> dict[str, SeriesRule]:

@@ -120,4 +120,4 @@ def _bits_that_count(values: NDArray[Any], header: Dataset) -> NDArray[Any]:
     high = whole_number(header, "HighBit", default=stored - 1)
     if values.dtype.kind not in "iu" or not 0 < stored < allocated or high != stored - 1:
         return values
-    return np.right_shift(np.left_shift(values, allocated - stored), allocated - stored)
+    return np.asarray(np.right_shift(np.left_shift(values, allocated - stored), allocated - stored))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from overread.errors import DataError
@@ -18,21 +18,28 @@ class Selection:
     Parameters
     ----------
     inputs
-        Chosen series by role.
+        Series by role that could play it, the chosen one first.
     reasons
         Why, by role, in words; for a role that nothing can play, why not.
+    optional
+        Roles that need not be played.
     """
 
-    inputs: Mapping[str, FoundSeries]
+    inputs: Mapping[str, tuple[FoundSeries, ...]]
     reasons: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
 
     @property
     def missing(self) -> str:
-        """Why the image does not apply to this exam, in words; empty if every role is played."""
-        return "; ".join(f"{role}: {text}" for role, text in self.reasons.items() if role not in self.inputs)
+        """Why the image does not apply to this exam, in words; empty if every role is played that must be."""
+        return "; ".join(
+            f"{role}: {text}"
+            for role, text in self.reasons.items()
+            if role not in self.inputs and role not in self.optional
+        )
 
 
-def select_inputs(folder: Folder, rules: Mapping[str, SeriesRule]) -> Selection:
+def select_inputs(folder: Folder, rules: Mapping[str, SeriesRule], *, optional: Collection[str] = ()) -> Selection:
     """Choose the series of each role.
 
     Parameters
@@ -41,6 +48,8 @@ def select_inputs(folder: Folder, rules: Mapping[str, SeriesRule]) -> Selection:
         One exam.
     rules
         Rule by role.
+    optional
+        Roles that need not be played.
 
     Raises
     ------
@@ -53,8 +62,9 @@ def select_inputs(folder: Folder, rules: Mapping[str, SeriesRule]) -> Selection:
     by_uid = {series.summary.series_instance_uid: series for series in folder.series}
     choices = choose_series(rules, [series.summary for series in folder.series])
     return Selection(
-        inputs={role: by_uid[c.series_instance_uid] for role, c in choices.items() if c.series_instance_uid},
+        inputs={role: tuple(by_uid[uid] for uid in c.candidates) for role, c in choices.items() if c.candidates},
         reasons={role: choice.reason for role, choice in choices.items()},
+        optional=frozenset(optional),
     )
 
 

@@ -83,7 +83,7 @@ def choose_series(rules: Mapping[str, SeriesRule], series: Sequence[SeriesSummar
     -------
     Mapping
         A `Choice` for each role of ``rules``. Segmentations, reports and the like are never chosen, nor is a series
-        whose ImageType says DERIVED (PS3.3 C.7.6.1.1.2).
+        whose ImageType says DERIVED or LOCALIZER (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1).
     """
     return {role: _choose(role, rule, series) for role, rule in rules.items()}
 
@@ -99,6 +99,8 @@ def is_source_image(header: Mapping[str, Any]) -> Decision:
     image_type = values_of(header.get("ImageType"))
     if image_type and str(image_type[0]).strip().upper() == "DERIVED":
         return Decision(ok=False, reason="ImageType says DERIVED")
+    if any(str(value).strip().upper() == "LOCALIZER" for value in image_type):
+        return Decision(ok=False, reason="ImageType says LOCALIZER")
     return Decision(ok=True, reason="an original image")
 
 

@@ -52,7 +52,7 @@ def test_a_segmentation_beside_the_images_is_never_chosen(tmp_path):
     seg.SeriesDescription = "FLAIR"
     write_series(tmp_path, [*case.datasets, seg])
     selection = select_inputs(load_folder(tmp_path), RULES)
-    assert selection.inputs["flair"].summary.series_instance_uid == case.datasets[0].SeriesInstanceUID
+    assert selection.inputs["flair"][0].summary.series_instance_uid == case.datasets[0].SeriesInstanceUID
     assert selection.missing == ""
 
 
