@@ -115,8 +115,10 @@ def _waiting(call: Call) -> dict[str, tuple[int, int]]:
 
 
 def _database_size(call: Call) -> int | None:
-    path = call.hub.layout.database
-    return path.stat().st_size if path.exists() and not call.hub.database.is_postgres else None
+    if call.hub.database.is_postgres:
+        return None
+    database = call.hub.layout.database
+    return sum(path.stat().st_size for path in (database, database.with_name(f"{database.name}-wal")) if path.exists())
 
 
 def look(call: Call) -> Response:

@@ -2,9 +2,19 @@
 
 import { heading, lineOf, type Page, type Who } from "./kit/page";
 import { hrefTo, readRoute, type Route } from "./kit/route";
+import { command } from "./pages/command";
+import { commands } from "./pages/commands";
+import { objects, refused } from "./pages/objects";
+import { project } from "./pages/project";
+import { projects } from "./pages/projects";
+import { receivers } from "./pages/receivers";
 import { run } from "./pages/run";
 import { runs } from "./pages/runs";
+import { session } from "./pages/session";
 import { sessions } from "./pages/sessions";
+import { storage } from "./pages/storage";
+import { subscription, subscriptions } from "./pages/subscriptions";
+import { user, users } from "./pages/users";
 import { el, show } from "../ui/dom";
 import { loadLogin } from "../xnat/answers";
 import { LoginNeeded, loginUrl, type XnatClient } from "../xnat/client";
@@ -20,8 +30,15 @@ interface Entry {
 }
 
 const PAGES: readonly Entry[] = [
-  { at: "sessions", page: sessions },
+  { at: "sessions", page: sessions, one: session },
   { at: "runs", page: runs, one: run },
+  { at: "projects", page: projects, one: project },
+  { at: "commands", page: commands, one: command },
+  { at: "subscriptions", page: subscriptions, one: subscription },
+  { at: "objects", page: objects, one: refused },
+  { at: "receivers", page: receivers, adminOnly: true },
+  { at: "users", page: users, one: user, adminOnly: true },
+  { at: "storage", page: storage, adminOnly: true },
 ];
 
 /** Who is logged in, and what they may administer. */

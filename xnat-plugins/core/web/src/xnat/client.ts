@@ -23,11 +23,12 @@ export class LoginNeeded extends XnatError {
 }
 
 export type Params = Record<string, string>;
-/** What a change sends: parameters of the query, and a JSON document or a plain text as the body. */
+/** What a change sends: parameters of the query, and a JSON document, a plain text or a file as the body. */
 export interface Change {
   readonly params?: Params;
   readonly json?: unknown;
   readonly text?: string;
+  readonly file?: Blob;
 }
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
@@ -82,8 +83,8 @@ export class XnatClient {
 
   /** Change something, with the session's CSRF token; the answer's text. */
   async change(method: "PUT" | "POST" | "DELETE", path: string, what: Change = {}): Promise<string> {
-    const body = what.json === undefined ? what.text : JSON.stringify(what.json);
-    const kind = what.json === undefined ? "text/plain" : "application/json";
+    const body = what.json === undefined ? (what.file ?? what.text) : JSON.stringify(what.json);
+    const kind = what.json !== undefined ? "application/json" : what.file ? "application/octet-stream" : "text/plain";
     const send = async (): Promise<string> =>
       this.#send(method, withQuery(path, { ...what.params, XNAT_CSRF: await this.csrf() }), body, kind);
     try {
@@ -104,7 +105,7 @@ export class XnatClient {
     return this.#csrf;
   }
 
-  async #send(method: string, url: string, body?: string, kind = "application/json"): Promise<string> {
+  async #send(method: string, url: string, body?: string | Blob, kind = "application/json"): Promise<string> {
     const path = url.split("?")[0] ?? url;
     const headers: Record<string, string> = { Accept: "application/json, text/plain;q=0.9" };
     if (body !== undefined) headers["Content-Type"] = kind;

@@ -1,5 +1,7 @@
 /** Asking before something is destroyed, and forms in a window of their own. */
 
+import { Form, type FormOptions } from "./form";
+import type { Context } from "./page";
 import { el, type Child } from "../../ui/dom";
 
 export interface Question {
@@ -45,6 +47,40 @@ export async function confirmed(question: Question): Promise<boolean> {
       event.preventDefault();
       end(!go.disabled);
     });
+    dialog.showModal();
+  });
+}
+
+export interface FormQuestion extends Omit<FormOptions, "more"> {
+  readonly title: string;
+  readonly text?: string;
+}
+
+/** A form in a window of its own; returns what its `submit` said once that went well, `null` if it is closed before. */
+export async function filledIn(context: Pick<Context, "signal">, question: FormQuestion): Promise<string | null> {
+  return new Promise((resolve) => {
+    const end = (answer: string | null): void => {
+      dialog.remove();
+      resolve(answer);
+    };
+    const cancel = el("button", { type: "button" }, "Cancel");
+    cancel.addEventListener("click", () => end(null));
+    const submit = async (values: Parameters<FormOptions["submit"]>[0]): Promise<string | null> => {
+      const said = await question.submit(values);
+      if (said !== null) end(said);
+      return said;
+    };
+    const form = new Form(context, { ...question, submit, more: [cancel] });
+    const dialog = el(
+      "dialog",
+      { "aria-label": question.title },
+      el("h2", {}, question.title),
+      question.text === undefined ? null : el("p", {}, question.text),
+      form.element,
+    );
+    dialog.addEventListener("cancel", () => end(null));
+    context.signal.addEventListener("abort", () => end(null));
+    document.body.append(dialog);
     dialog.showModal();
   });
 }

@@ -25,6 +25,8 @@ export interface FormOptions {
   /** Carries it out; returns what to say when it went well. */
   readonly submit: (values: Values) => Promise<string | null>;
   readonly more?: readonly Child[];
+  /** What stands between the fields and the button. */
+  readonly between?: readonly Child[];
 }
 
 /** A form. Check boxes are `"true"` or `"false"`. */
@@ -36,6 +38,7 @@ export class Form {
 
   constructor(context: Pick<Context, "signal">, options: FormOptions) {
     for (const field of options.fields) this.element.append(this.#field(field));
+    this.element.append(...(options.between ?? []).filter((child) => child !== null));
     const button = el("button", { type: "submit", class: "primary" }, options.action);
     this.element.append(el("div", { class: "buttons" }, button, ...(options.more ?? [])), this.status.element);
     this.element.addEventListener("input", () => {

@@ -2,7 +2,8 @@
 
 import { confirmed } from "../kit/dialog";
 import { actionButton, facts, heading, keepFresh, section, show, Status, type Context, type Page } from "../kit/page";
-import { badge, table } from "../kit/table";
+import { hrefTo } from "../kit/route";
+import { badge, link, table } from "../kit/table";
 import { duration, moment, secondsBetween } from "../kit/words";
 import { RUN_COLUMNS } from "./runs";
 import { el, type Child } from "../../ui/dom";
@@ -57,11 +58,31 @@ function showHead(context: Context, head: HTMLElement, found: Rec, status: Statu
     status,
     { class: "danger" },
   );
+  const again = actionButton(
+    "Run again",
+    async () => {
+      const answer = await context.xnat.change("POST", path("xapi", "overread", "runs", id, "rerun"));
+      const made = new Rec(JSON.parse(answer) as unknown).text("id");
+      context.go(hrefTo(["runs", made]));
+      return `Run ${made} does it again.`;
+    },
+    status,
+    { class: "primary" },
+  );
+  const failed = /^failed/i.test(found.text("status")) && found.text("again") === "" && found.text("parent") === "";
+  const logs = el("a", { class: "button", href: path("xapi", "containers", id, "logs"), download: "" }, "Logs (zip)");
   show(
     head,
-    heading(`Run ${id}`, ended ? null : kill),
+    heading(`Run ${id}`, failed ? again : null, logs, ended ? null : kill),
     el("p", {}, badge(found.text("status")), " ", found.text("reason")),
+    relative("It does again run", found.text("rerun-of")),
+    relative("Done again by run", found.text("again")),
+    relative("A part of run", found.text("parent")),
   );
+}
+
+function relative(words: string, id: string): Child {
+  return id === "" ? null : el("p", { class: "quiet" }, `${words} `, link(id, hrefTo(["runs", id])), ".");
 }
 
 function stages(found: Rec): HTMLElement {
@@ -94,9 +115,13 @@ function about(found: Rec): HTMLElement {
       ["Project", found.text("project")],
       ["Wrapper", found.text("wrapper")],
       ["Image", found.text("image")],
+      ["Image digest", code(found.text("image-digest"))],
       ["Started by", origin(found)],
       ["In the name of", found.text("user")],
       ["Command line", code(document.text("command-line"))],
+      ["Attempts", found.text("attempts")],
+      ["Next attempt", found.text("status") === "Queued" ? moment(found.text("not-before")) : ""],
+      ["Waits for", found.text("slot").toUpperCase()],
       ["Exit code", found.text("exit-code")],
       [
         "Runner",
@@ -113,7 +138,13 @@ function code(text: string): Child {
 function origin(found: Rec): Child {
   const delivery = /^subscription:(\d+):delivery:(\d+)$/.exec(found.text("origin"));
   if (delivery === null) return found.text("origin");
-  return `subscription ${delivery[1]}, delivery ${delivery[2]}`;
+  const [, subscription = "", number = ""] = delivery;
+  return el(
+    "span",
+    {},
+    link(`subscription ${subscription}`, hrefTo(["subscriptions", subscription])),
+    `, delivery ${number}`,
+  );
 }
 
 function values(found: Rec): HTMLElement {
@@ -149,7 +180,7 @@ function history(found: Rec): HTMLElement {
     "History",
     table(
       [
-        { title: "At", cell: (row: Rec) => moment(row.number("time-recorded")) },
+        { title: "At", kind: "narrow", cell: (row: Rec) => moment(row.number("time-recorded")) },
         { title: "State", cell: (row: Rec) => row.text("status") },
         { title: "By", cell: (row: Rec) => row.text("entity-id") || "the hub" },
         { title: "Words", kind: "wide", cell: (row: Rec) => row.text("message") },

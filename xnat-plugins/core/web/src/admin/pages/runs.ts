@@ -18,7 +18,7 @@ export const RUN_COLUMNS: readonly Column<Rec>[] = [
   },
   { title: "Wrapper", cell: (row) => [row.text("wrapper"), el("div", { class: "quiet" }, row.text("image"))] },
   { title: "By", cell: (row) => row.text("user") },
-  { title: "Queued", cell: (row) => moment(row.text("queued")) },
+  { title: "Queued", kind: "narrow", cell: (row) => moment(row.text("queued")) },
   { title: "Waited", kind: "number", cell: (row) => duration(secondsBetween(row.text("queued"), row.text("started"))) },
   { title: "Took", kind: "number", cell: (row) => duration(secondsBetween(row.text("started"), row.text("ended"))) },
 ];

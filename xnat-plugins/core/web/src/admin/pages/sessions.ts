@@ -3,14 +3,17 @@
 import { heading, show, type Context, type Page } from "../kit/page";
 import { hrefTo } from "../kit/route";
 import { badge, type Column, List } from "../kit/table";
-import { duration, moment, secondsBetween } from "../kit/words";
+import { count, duration, moment, secondsBetween } from "../kit/words";
 import { el, type Child } from "../../ui/dom";
 import { reviewUrl } from "../../review/page-url";
 import type { Rec } from "../../xnat/records";
 
 export const STATES = [
   ["", "All states"],
-  ["arriving", "Arriving"],
+  ["arriving", "In the prearchive"],
+  ["receiving", "Receiving"],
+  ["waiting", "Waiting to be archived"],
+  ["conflict", "Conflict or error"],
   ["archived", "Archived"],
   ["no run", "Archived, no run"],
   ["running", "Queued or running"],
@@ -21,7 +24,7 @@ export const STATES = [
 const COLUMNS: readonly Column<Rec>[] = [
   { title: "Session", kind: "wide", cell: session },
   { title: "Project", cell: (row) => row.text("project") },
-  { title: "Arrival", cell: arrival },
+  { title: "Arrival", kind: "narrow", cell: arrival },
   { title: "Why", kind: "wide", cell: (row) => row.text("reason") },
   { title: "Run", cell: run },
   { title: "Results", cell: results },
@@ -57,9 +60,16 @@ function session(row: Rec): Child[] {
   const about = [row.text("subject"), row.text("modality"), row.text("date")]
     .filter((text) => text !== "")
     .join(" \u00B7 ");
-  const name =
-    row.text("stage") === "archived" ? el("a", { href: reviewUrl(row.text("project"), row.text("id")) }, label) : label;
-  return [name, el("div", { class: "quiet" }, about), el("div", { class: "uid" }, row.text("uid"))];
+  const href =
+    row.text("stage") === "archived"
+      ? reviewUrl(row.text("project"), row.text("id"))
+      : hrefTo(["sessions", ...row.text("src").split("/").slice(-3)]);
+  const uid = row.text("uid");
+  return [
+    el("a", { href }, label),
+    el("div", { class: "quiet" }, about),
+    el("a", { class: "uid", href: hrefTo(["objects"], { search: uid }), title: "Its objects in the ledger" }, uid),
+  ];
 }
 
 function arrival(row: Rec): Child[] {
@@ -67,7 +77,8 @@ function arrival(row: Rec): Child[] {
   if (row.text("stage") === "arriving") {
     return [
       badge(row.text("status").toLowerCase()),
-      el("div", { class: "quiet" }, `${row.number("objects") ?? 0} objects, last ${moment(last)}`),
+      el("div", { class: "quiet" }, `${count(row.number("objects") ?? 0, "object")}, the last at`),
+      el("div", { class: "quiet" }, moment(last)),
     ];
   }
   const archived = row.text("archived");
@@ -75,7 +86,7 @@ function arrival(row: Rec): Child[] {
   return [
     badge("archived"),
     el("div", { class: "quiet" }, moment(archived)),
-    waited === null || waited < 0 ? null : el("div", { class: "quiet" }, `${duration(waited)} after the last image`),
+    waited === null || waited < 0 ? null : el("div", { class: "quiet" }, `${duration(waited)} after the last`),
   ];
 }
 
