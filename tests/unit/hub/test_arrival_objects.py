@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -183,3 +186,43 @@ def test_a_value_that_is_none_of_its_type_does_not_stop_an_object() -> None:
 def test_file_names_are_uids_or_digests(uid: str, stem: str | None) -> None:
     name = objects.file_stem(uid)
     assert name == stem if stem else len(name) == 32
+
+
+TEXTS = (b"abc ", b" abc", b"", b"  ", b"a\\b", b"abc\0", b"1.2.3\0", b"\0", b"a\0b", b" \0 ", b"\x1b$Ba", b"\xe4")
+NUMBERS = (
+    b"1.5 ",
+    b" 1.5",
+    b"1e3",
+    b"",
+    b"nan",
+    b"inf",
+    b"1_0",
+    b"x",
+    b"12",
+    b"1.0",
+    b"-0",
+    b"0012 ",
+    b"1.5\0",
+    b"9" * 20,
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [(keyword, dictionary_VR(keyword), value) for keyword in ("PatientAge", "Modality", "StudyDate", "StudyDescription",
+     "AccessionNumber", "StudyTime", "StudyInstanceUID") for value in TEXTS]
+    + [(keyword, dictionary_VR(keyword), value) for keyword in ("KVP", "InstanceNumber") for value in NUMBERS],
+)  # fmt: skip
+def test_simple_values_are_read_as_pydicom_reads_them(
+    keyword: str, vr: str, value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> object:
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        dataset = Dataset({tag: RawDataElement(tag, vr, len(value), value, 0, False, True)})
+        dataset.set_original_encoding(False, True, "iso8859")
+        return objects.json_value(dataset, keyword)
+
+    ours = read()
+    monkeypatch.setattr(objects, "_plain_value", lambda _element: None)
+    assert repr(ours) == repr(read())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -135,33 +136,35 @@ def assign(db: Session, dataset: Dataset, *, rules: Rules | None = None, hints: 
     """
     rules, hints, site = rules or Rules(), hints or Hints(), _site_rules(db)
     tokens = _tokens(dataset)
-    projects = (
-        hints.project,
-        first_match(rules.project, dataset),
-        first_match(site.project, dataset),
-        tokens.get("project", ""),
-        text(dataset, "StudyDescription"),
-        text(dataset, "AccessionNumber"),
-    )
-    subjects = (
-        hints.subject,
-        first_match(rules.subject, dataset) or first_match(site.subject, dataset),
-        tokens.get("subject", ""),
-        text(dataset, "PatientName"),
-    )
-    sessions = (
-        hints.session,
-        first_match(rules.session, dataset) or first_match(site.session, dataset),
-        tokens.get("session", ""),
-        text(dataset, "PatientID"),
-    )
+
+    # Read when asked for: an attribute costs more than all else here.
+    def projects() -> Iterator[str]:
+        yield hints.project
+        yield first_match(rules.project, dataset)
+        yield first_match(site.project, dataset)
+        yield tokens.get("project", "")
+        yield text(dataset, "StudyDescription")
+        yield text(dataset, "AccessionNumber")
+
+    def subjects() -> Iterator[str]:
+        yield hints.subject
+        yield first_match(rules.subject, dataset) or first_match(site.subject, dataset)
+        yield tokens.get("subject", "")
+        yield text(dataset, "PatientName")
+
+    def sessions() -> Iterator[str]:
+        yield hints.session
+        yield first_match(rules.session, dataset) or first_match(site.session, dataset)
+        yield tokens.get("session", "")
+        yield text(dataset, "PatientID")
+
     auto = hints.auto_archive
     if auto is None and "aa" in tokens:
         auto = tokens["aa"].lower() == "true"
     return Assignment(
-        project=next((found for name in projects if (found := _usable(db, name, hints.projects))), UNASSIGNED),
-        subject=next((label for value in subjects if (label := _label(value))), ""),
-        session=next((label for value in sessions if (label := _label(value))), _DEFAULT_SESSION),
+        project=next((found for name in projects() if (found := _usable(db, name, hints.projects))), UNASSIGNED),
+        subject=next((label for value in subjects() if (label := _label(value))), ""),
+        session=next((label for value in sessions() if (label := _label(value))), _DEFAULT_SESSION),
         auto_archive=auto,
         prevent_anon=hints.prevent_anon or not rules.anonymises,
         prevent_auto_commit=hints.prevent_auto_commit,
@@ -206,7 +209,11 @@ def _expressions(lines: str) -> tuple[RoutingExpression, ...]:
 
 
 def _usable(db: Session, name: str, allowed: frozenset[str] | None) -> str:
-    found = find_project(db, name) if name else ""
+    """Return the project of a name if it may be taken; those that there are are looked up once a transaction."""
+    known: dict[str, str] = db.info.setdefault("projects", {})
+    found = known.get(name) or (find_project(db, name) if name else "")
+    if found:
+        known[name] = found
     return found if allowed is None or found in allowed else ""
 
 

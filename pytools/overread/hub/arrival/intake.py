@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 100
-_GATHER_S: Final = 0.05
+_GATHER_S: Final = 0.5
+"""Objects that come within it are filed together: syncing what is filed costs the disk as much for one as for many."""
 _LOOK_AGAIN_S: Final = 1.0
 _RETRY_S: Final = 5.0
 
@@ -51,7 +52,7 @@ class Intake:
 
     def recover(self) -> None:
         """File what a crash left, before anything else looks at the prearchive."""
-        self.spool.clear_incoming()
+        self.spool.recover()
         self.file_all()
 
     def start(self) -> None:

@@ -48,7 +48,12 @@ SUMMARY_KEYWORDS: Final = (
 )  # fmt: skip
 """What the ledger keeps of every object: attributes that arrival rules look at. None tells who the patient is."""
 
-_SUMMARY_TAGS: Final = {keyword: tag for keyword in SUMMARY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None}
+_SUMMARY_TAGS: Final = {
+    keyword: BaseTag(tag) for keyword in SUMMARY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None
+}
+_TEXT_VRS: Final = frozenset({"AS", "CS", "DA", "LO", "SH", "TM", "UI"})
+_DECIMAL: Final = re.compile(r" *[+-]?\d{1,12}(\.\d{0,12})? *")
+_WHOLE: Final = re.compile(r" *[+-]?\d{1,12} *")
 _UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 """A UID (PS3.5 9.1), but for zeros that begin a component: some devices send them."""
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -266,7 +271,8 @@ def _meta_element(element: int, vr: bytes, value: str) -> bytes:
 
 def summary(dataset: Dataset) -> dict[str, Any]:
     """Return the attributes of `SUMMARY_KEYWORDS` that have a value, as JSON can hold them."""
-    values = ((keyword, _json_value(dataset, tag)) for keyword, tag in _SUMMARY_TAGS.items() if tag in dataset)
+    there = dataset.keys()
+    values = ((keyword, _json_value(dataset, tag)) for keyword, tag in _SUMMARY_TAGS.items() if tag in there)
     return {keyword: value for keyword, value in values if value is not None}
 
 
@@ -278,12 +284,33 @@ def json_value(dataset: Dataset, keyword: str) -> Any:
 
 def _json_value(dataset: Dataset, tag: int) -> Any:
     try:
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement) and (plain := _plain_value(element)) is not None:
+            return plain
         value = dataset[tag].value
         if isinstance(value, MultiValue | list | tuple):
             return [_plain(item) for item in value] or None
         return None if value is None or value == "" else _plain(value)
     except _UNREADABLE:
         return None
+
+
+def _plain_value(element: RawDataElement) -> str | float | None:
+    """Return the only value of an attribute of a simple kind, None if it is not that simple.
+
+    pydicom takes ten times as long, and several dozen attributes of every object are read.
+    """
+    value = element.value
+    if not isinstance(value, bytes) or not value.isascii() or b"\\" in value or b"\x1b" in value:
+        return None
+    plain = value.decode("ascii").rstrip(" \0")
+    if element.VR == "DS":
+        return float(plain) if _DECIMAL.fullmatch(plain) else None
+    if element.VR == "IS":
+        return int(plain) if _WHOLE.fullmatch(plain) else None
+    if element.VR in _TEXT_VRS:
+        return (plain.strip(" ") if element.VR == "UI" else plain) or None
+    return None
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -67,11 +67,16 @@ def open_session(
         )
         db.add(session)
         db.flush()
+    note_arrival(session, now=now)
+    return session
+
+
+def note_arrival(session: PrearchiveSession, *, now: datetime | None = None) -> None:
+    """Note that an object came for a session; it is RECEIVING afterwards."""
     now = now or utc_now()
     if session.status != RECEIVING:
         session.receiving_since = now
     session.status, session.reason, session.last_modified = RECEIVING, "", max(session.last_modified or now, now)
-    return session
 
 
 def is_locked(session: PrearchiveSession) -> bool:

@@ -1,8 +1,12 @@
 """What the DICOM receiver took and nobody has filed yet: ``HOME/spool``.
 
-A file grows below ``incoming`` while it is sent. Once whole it is synced, gets its name below ``ready``, that name is
-synced, and only then does the sender get its answer. So whatever lies below ``ready`` is whole and survives a power
-cut, whatever lies below ``incoming`` at a start was never acknowledged. `overread.hub.arrival.intake` files it.
+A file grows below ``incoming`` while it is sent. Once it is whole it gets its name there, file and name are synced, it
+moves to ``ready``, and only then does the sender get its answer. So whatever lies below ``ready`` is whole.
+`overread.hub.arrival.intake` files it. The move itself is not synced: what a power cut leaves below ``incoming`` was
+acknowledged if its bytes have the MD5 of its name, else never.
+
+File and name are synced at the same time, by two threads: both wait for the same journal, and a disk's queue is what
+takes time. Associations that end an object at the same moment share the sync of their names.
 
 A file says all that filing needs: its name when it came, by which port, and its MD5; its file meta information from
 whom and for whom (0002,0017 and 0002,0018). Names sort by time.
@@ -15,13 +19,15 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from overread.hub.layout import sync_folder
+from overread.hub.layout import sync_file, sync_folder
 
 OBJECT, COMMITMENT = "dcm", "json"
 """Kinds of entries: an object, or a request for storage commitment."""
@@ -90,10 +96,23 @@ class Spool:
         for folder in (self.root, self.root.parent):
             sync_folder(folder)
 
-    def clear_incoming(self) -> None:
-        """Forget what was never acknowledged. Run at start."""
-        for path in self.incoming.iterdir():
-            shutil.rmtree(path, ignore_errors=True)
+    def recover(self) -> None:
+        """Take what may have been acknowledged of what processes left that are gone, forget the rest. Run at start."""
+        for folder in self.incoming.iterdir():
+            self.take_over(folder)
+
+    def take_over(self, folder: Path) -> None:
+        """Take what may have been acknowledged from the folder of a process that is gone, forget the rest."""
+        for path in folder.iterdir():
+            name = _NAME.fullmatch(path.name)
+            try:
+                if name and _digest_of(path) == name[4]:
+                    sync_file(path)
+                    path.rename(self.ready / path.name)
+            except FileNotFoundError:  # that process goes only now, and has moved it itself
+                continue
+        sync_folder(self.ready)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def entries(self) -> list[Entry]:
         """Return what waits, the oldest first."""
@@ -115,15 +134,44 @@ class Spool:
         return shutil.disk_usage(self.root).free > size + self.reserve_bytes
 
 
+class Desk:
+    """The part of ``incoming`` that belongs to one process.
+
+    Parameters
+    ----------
+    spool
+        The spool.
+    folder
+        Its folder, which is there.
+    """
+
+    def __init__(self, spool: Spool, folder: Path) -> None:
+        self.spool, self.folder = spool, folder
+        sync_folder(folder.parent)
+        self._syncing = ThreadPoolExecutor(1, "spool-sync")
+        self._lock = threading.Lock()
+        self._next: Future[None] | None = None
+
+    def sync(self) -> Future[None]:
+        """Have the folder's names synced. Who asks while it is being done shares the next time."""
+        with self._lock:
+            if self._next is None:
+                self._next = self._syncing.submit(self._sync)
+            return self._next
+
+    def _sync(self) -> None:
+        with self._lock:
+            self._next = None  # a name that is given from now on may come too late for this time
+        sync_folder(self.folder)
+
+
 class SpoolFile:
     """A file that comes in pieces.
 
     Parameters
     ----------
-    spool
-        Where it will lie.
-    folder
-        The part of ``incoming`` that belongs to this process.
+    desk
+        Where it grows.
     kind
         `OBJECT` or `COMMITMENT`.
 
@@ -135,11 +183,11 @@ class SpoolFile:
         It can't be written.
     """
 
-    def __init__(self, spool: Spool, folder: Path, kind: str = OBJECT) -> None:
-        if not spool.has_room():
+    def __init__(self, desk: Desk, kind: str = OBJECT) -> None:
+        if not desk.spool.has_room():
             raise SpoolFullError("the disk is full")
-        self._spool, self._kind = spool, kind
-        self.path = folder / secrets.token_hex(8)
+        self._desk, self._kind = desk, kind
+        self.path = desk.folder / secrets.token_hex(8)
         self.size = 0
         self._digest = hashlib.md5(usedforsecurity=False)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -154,7 +202,7 @@ class SpoolFile:
         """Write a piece."""
         rest = memoryview(data)
         before, self.size = self.size, self.size + len(rest)
-        if before // _LOOK_EVERY_BYTES != self.size // _LOOK_EVERY_BYTES and not self._spool.has_room():
+        if before // _LOOK_EVERY_BYTES != self.size // _LOOK_EVERY_BYTES and not self._desk.spool.has_room():
             raise SpoolFullError("the disk is full")
         self._digest.update(rest)
         while rest:
@@ -162,12 +210,13 @@ class SpoolFile:
 
     def keep(self, port: int) -> Path:
         """Put the file among those that are ready. When this returns, it is safe."""
-        os.fsync(self._descriptor)
-        self.close(keep=True)
         name = f"{time.time_ns():020d}-{port}-{secrets.token_hex(4)}-{self._digest.hexdigest()}.{self._kind}"
-        target = self._spool.ready / name
-        self.path.rename(target)
-        sync_folder(self._spool.ready)
+        self.path = self.path.rename(self._desk.folder / name)
+        named = self._desk.sync()
+        os.fsync(self._descriptor)
+        named.result()
+        target = self.path.rename(self._desk.spool.ready / name)
+        self.close(keep=True)
         return target
 
     def close(self, *, keep: bool = False) -> None:
@@ -178,3 +227,8 @@ class SpoolFile:
         self._descriptor = -1
         if not keep:
             self.path.unlink(missing_ok=True)
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -190,7 +189,7 @@ class Pool:
                 self._processes.remove(process)
             stopping = self._stopping
         process.channel.close()
-        shutil.rmtree(process.folder, ignore_errors=True)
+        self._spool.take_over(process.folder)
         if not stopping:
             log.error(
                 "a receiving process ended by itself (code %d) with %d associations: their senders send again",

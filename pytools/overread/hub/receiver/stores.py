@@ -9,11 +9,10 @@ import logging
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from overread.hub.arrival.objects import Fault, examine, file_meta_bytes
-from overread.hub.arrival.spool import Spool, SpoolFile, SpoolFullError
+from overread.hub.arrival.spool import Desk, SpoolFile, SpoolFullError
 from overread.hub.receiver.dimse import C_STORE_REQUEST, BadCommandError, Command, parse_command, store_response
 
 log = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ class _Transfer:
         self._file: SpoolFile | None = None
         self._failure: tuple[int, str] | None = None
         try:
-            self._file = SpoolFile(stores.spool, stores.folder)
+            self._file = SpoolFile(stores.desk)
             self._file.write(
                 file_meta_bytes(
                     sop_class_uid=request.sop_class_uid,
@@ -132,8 +131,8 @@ class Stores:
 
     Parameters
     ----------
-    spool, folder
-        Where objects go, and this process's folder for what is not whole yet.
+    desk
+        Where objects go.
     origin
         Where the objects come from.
     syntax_of
@@ -144,14 +143,13 @@ class Stores:
 
     def __init__(
         self,
-        spool: Spool,
-        folder: Path,
+        desk: Desk,
         origin: Origin,
         *,
         syntax_of: Callable[[int], str | None],
         on_kept: Callable[[], None],
     ) -> None:
-        self.spool, self.folder, self.origin = spool, folder, origin
+        self.desk, self.origin = desk, origin
         self._syntax_of, self._on_kept = syntax_of, on_kept
         self._transfer: _Transfer | None = None
         self._command: list[bytes] = []  # presentation data values of a command that is not complete

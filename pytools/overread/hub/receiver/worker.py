@@ -24,7 +24,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
 
 from overread.hub.arrival.objects import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from overread.hub.arrival.spool import COMMITMENT, Spool, SpoolFile
+from overread.hub.arrival.spool import COMMITMENT, Desk, Spool, SpoolFile
 from overread.hub.receiver import commitment, negotiation, tls
 from overread.hub.receiver.admission import admit
 from overread.hub.receiver.channel import Channel
@@ -58,8 +58,7 @@ class Worker:
 
     def __init__(self, channel: Channel, settings: dict[str, Any]) -> None:
         self._channel = channel
-        self._spool = Spool(Path(settings["spool"]), settings["reserve_bytes"])
-        self._folder = Path(settings["folder"])
+        self._desk = Desk(Spool(Path(settings["spool"]), settings["reserve_bytes"]), Path(settings["folder"]))
         self._tls = tls.server_context(settings["tls"]) if settings["tls"] else None
         self._entity = AE()
         self._entity.maximum_pdu_size = MAX_PDU_BYTES
@@ -135,8 +134,7 @@ class Worker:
         association.acceptor.supported_contexts = negotiation.supported(asked.presentation_context_definition_list)
         association.receive_into(
             Stores(
-                self._spool,
-                self._folder,
+                self._desk,
                 Origin(calling, called, port),
                 syntax_of=lambda context_id: _syntax_of(association, context_id),
                 on_kept=self._kept,
@@ -157,10 +155,10 @@ class Worker:
             "sender": str(association.requestor.ae_title).strip(),
             "receiver": str(association.acceptor.ae_title).strip(),
             "address": str(association.requestor.address),
-            "association": f"{self._folder.name}/{number}",
+            "association": f"{self._desk.folder.name}/{number}",
         }
         try:
-            with SpoolFile(self._spool, self._folder, COMMITMENT) as file:
+            with SpoolFile(self._desk, COMMITMENT) as file:
                 file.write(json.dumps(document).encode())
                 file.keep(port)
         except OSError as problem:
