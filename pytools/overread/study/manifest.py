@@ -181,6 +181,20 @@ class Report(Spec):
     send_to: tuple[str, ...] = Field((), description="AE titles of receivers, as the sender knows them.")
 
 
+class Runs(Spec):
+    """How the study's runs are queued. The hub heeds it; XNAT's Container Service has no such thing."""
+
+    priority: Literal["low", "normal", "high", "urgent"] = Field(
+        "normal", description="Who goes first when runs wait; within a priority projects take turns."
+    )
+    time_limit_s: Whole | None = Field(
+        None, ge=1, le=7 * 86400, description="A run that takes longer is ended; never more than the hub's own limit."
+    )
+    attempts: Whole | None = Field(
+        None, ge=1, le=20, description="So often a run is tried in all, when it fails for a reason that may pass."
+    )
+
+
 class StudyManifest(Spec):
     """A whole study. Paths are relative to the manifest's folder."""
 
@@ -198,6 +212,7 @@ class StudyManifest(Spec):
     receiver: Receiver
     arrival: Arrival
     command: RelativePath = Field(description="command.json of the model's image.")
+    runs: Runs | None = None
     result: RelativePath = Field(description="Datatype of the result, as YAML.")
     form: RelativePath | None = Field(None, description="Feedback form, as Form.io JSON.")
     readers: Readers | None = None
@@ -324,6 +339,7 @@ __all__ = [
     "Receiver",
     "Repeatability",
     "Report",
+    "Runs",
     "SeriesRule",
     "StoredStudy",
     "StudyManifest",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from overread.study.manifest import StudyManifest
+from overread.study.manifest import Runs, StudyManifest
 from overread.xnat.bundle import COLLECTION_TYPE, Runnable, StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.plan_commands import wrapper_id
@@ -63,7 +63,7 @@ def plan_events(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
             "event service", "update", "off -> on", (Request("PUT", "/xapi/events/prefs", json={"enabled": True}),)
         )
     for subscription in subscriptions(bundle):
-        yield _subscription(subscription, bundle.manifest.project, state)
+        yield _subscription(subscription, bundle.manifest, state)
 
 
 def subscriptions(bundle: StudyBundle) -> tuple[Subscription, ...]:
@@ -115,7 +115,19 @@ def _type_filter(types: tuple[str, ...]) -> str:
     return f"@.xsiType in [{', '.join(repr(t) for t in types)}]" if types else ""
 
 
-def _subscription(subscription: Subscription, project: str, state: ServerState) -> Step:
+def _attributes(runs: Runs | None) -> dict[str, str]:
+    """Say how runs are queued, in the values that the hub reads so; what is as usual is left out."""
+    if runs is None:
+        return {}
+    said = {
+        "overread-priority": runs.priority if runs.priority != "normal" else None,
+        "overread-time-limit-s": runs.time_limit_s,
+        "overread-attempts": runs.attempts,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _subscription(subscription: Subscription, manifest: StudyManifest, state: ServerState) -> Step:
     name = f"subscription {subscription.name}"
     number = wrapper_id(subscription.runnable, state)
     if number is None:
@@ -124,11 +136,11 @@ def _subscription(subscription: Subscription, project: str, state: ServerState) 
         "name": subscription.name,
         "active": True,
         "action-key": f"{_ACTION}{number}",
-        "attributes": {},
+        "attributes": _attributes(manifest.runs),
         "event-filter": {
             "event-type": f"{_EVENTS}{subscription.event}",
             "status": subscription.status,
-            "project-ids": [project],
+            "project-ids": [manifest.project],
             "payload-filter": subscription.payload_filter,
         },
         "act-as-event-user": False,
@@ -136,7 +148,8 @@ def _subscription(subscription: Subscription, project: str, state: ServerState) 
     have = next((s for s in state.subscriptions if s.get("name") == subscription.name), None)
     if have is None:
         return Step(name, "create", "", (Request("POST", "/xapi/events/subscription", json=want),))
-    if covers(have, want):
+    # Attributes that ours no longer has must go: here what it says besides does matter.
+    if covers(have, want) and (have.get("attributes") or {}) == want["attributes"]:
         return Step(name, "unchanged")
     request = Request("PUT", f"/xapi/events/subscription/{have['id']}", json={**want, "id": have["id"]})
     return Step(name, "update", differences(have, want), (request,))

@@ -183,6 +183,28 @@ def test_a_limit_of_the_command_counts_below_that_of_the_site() -> None:
     assert priorities.limit_of({}, at_most_s=30) == 30
 
 
+def test_a_launch_may_say_its_own_limit_and_attempts(make: Callable[..., Bench]) -> None:
+    resolved = {
+        "container-labels": {"overread.time-limit-s": "60"},
+        "inputs": [{"type": "raw", "name": "overread-time-limit-s", "value": "90"}],
+    }
+    assert priorities.limit_of(resolved, at_most_s=3600) == 90
+    assert priorities.limit_of(resolved, at_most_s=30) == 30
+
+    def work(_spec: RunSpec) -> Exit:
+        raise TemporaryRunnerError("The engine does not answer.")
+
+    bench = make(FakeRunner(work))
+    run = bench.launch(bench.command(), overread_attempts="2")
+    bench.start()
+    (status,) = bench.finished(run)
+    assert status.startswith("Failed")
+    assert bench.get(run).attempts == 2
+    for name in ("overread_attempts", "overread_time_limit_s"):
+        with pytest.raises(HubError, match="a whole number above 0"):
+            bench.launch(bench.get(run).wrapper_id, **{name: "soon"})
+
+
 def test_a_temporary_failure_is_tried_again_later(make: Callable[..., Bench]) -> None:
     failures = iter([TemporaryRunnerError("The engine does not answer."), OSError(errno.ENOSPC, "No space left")])
 

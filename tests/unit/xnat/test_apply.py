@@ -10,7 +10,7 @@ import pytest
 from helpers.peer import Peer
 from helpers.study_folder import write_study
 from overread.errors import ArchiveError, Conflict, Denied
-from overread.plugins.render import render_xsd
+from overread.plugins.render import java_names, render
 from overread.study.manifest import load_stored_study
 from overread.xnat.apply import Done, apply
 from overread.xnat.bundle import StudyBundle, load_bundle
@@ -32,7 +32,10 @@ def bundle(manifest: Path) -> StudyBundle:
 
 @pytest.fixture
 def peer(bundle: StudyBundle) -> Peer:
-    return Peer(schemas={"xnat": "<x/>", "knee": render_xsd(bundle.datatype)}, images={IMAGE: DIGEST})
+    datatype = bundle.datatype
+    names = java_names("overreadKnee", datatype)
+    schema = render("datatype.xsd.j2", datatype=datatype, spec=datatype.spec, names=names)
+    return Peer(schemas={"xnat": "<x/>", "knee": schema}, images={IMAGE: DIGEST})
 
 
 def run(bundle: StudyBundle, peer: Peer) -> tuple[Done, ...]:

@@ -63,6 +63,30 @@ def test_study_without_correction_has_no_third_subscription(bundle: StudyBundle)
     assert [s.status for s in subscriptions(replace(bundle, recompute=None))] == ["CREATED", "MERGED"]
 
 
+def test_how_runs_are_queued_is_said_to_the_subscriptions(bundle: StudyBundle) -> None:
+    manifest = bundle.manifest.model_dump(mode="json")
+    runs = {"priority": "urgent", "time_limit_s": 900, "attempts": 3}
+    told = {"overread-priority": "urgent", "overread-time-limit-s": "900", "overread-attempts": "3"}
+    command = bundle.model.command.document() | {"id": 4}
+    command["xnat"][0]["id"] = 9
+    state = ServerState(has_project=True, commands=(command,))
+
+    name = f"subscription {manifest['id']}: new exam"
+
+    def attributes(changed: StudyBundle, state: ServerState = state) -> dict[str, str]:
+        (request,) = steps(changed, state)[name].requests
+        found: dict[str, str] = request.json["attributes"]
+        return found
+
+    assert attributes(bundle) == {}
+    busy = replace(bundle, manifest=bundle.manifest.model_validate(manifest | {"runs": runs}))
+    assert attributes(busy) == told
+    have = steps(busy, state)[name].requests[0].json | {"id": 2}
+    subscribed = replace(state, subscriptions=(have,))
+    assert steps(busy, subscribed)[name].action == "unchanged"
+    assert attributes(bundle, subscribed) == {}, "what is no longer said is taken away"
+
+
 def test_study_without_a_form_needs_none(bundle: StudyBundle) -> None:
     planned = steps(replace(bundle, form=None), ServerState())
     assert not [name for name in planned if name.startswith("form")]

@@ -18,7 +18,7 @@ from overread.hub.runs import orchestrations, relatives
 from overread.hub.runs.documents import Wrapper, is_enabled
 from overread.hub.runs.inputs import OBJECTS
 from overread.hub.runs.jsonpath import is_path
-from overread.hub.runs.priorities import priority_of, slot_of
+from overread.hub.runs.priorities import check_values, priority_of, slot_of
 from overread.hub.runs.states import QUEUED, advance
 from overread.hub.runs.template import illegal_text
 
@@ -98,6 +98,7 @@ def queue_launch(
     _check_enabled(db, wrapper, project)
     _check_values(inputs)
     priority = priority_of(wrapper.command, inputs)
+    check_values(inputs)
     root = _root_object(db, hub, wrapper, caller=caller, project=project, inputs=inputs)
     if once_key is not None and db.scalar(select(Container.id).where(Container.once_key == once_key)) is not None:
         return None

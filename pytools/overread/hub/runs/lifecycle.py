@@ -30,6 +30,7 @@ from overread.hub.runs.ends import finish
 from overread.hub.runs.faults import is_temporary, told
 from overread.hub.runs.launch import caller_of
 from overread.hub.runs.outputs import not_applicable, store_outputs
+from overread.hub.runs.priorities import attempts_of
 from overread.hub.runs.resolve import resolve_run
 from overread.hub.runs.runner import End, Exit, Listener, Progress, Runner
 from overread.hub.runs.spec import run_folder, run_spec
@@ -322,12 +323,12 @@ class Life:
 
     def _try_later(self, why: str) -> None:
         """Put the run back into the queue for a while that grows with each attempt; fail it after the last one."""
-        most = self._hub.config.run_attempts
 
         def change(db: Session, container: Container) -> None:
             if self._killed.is_set():
                 finish(db, self._hub, container, states.KILLED, message="The run was ended by a user.")
                 return
+            most = attempts_of(container.inputs, usual=self._hub.config.run_attempts)
             count = f"attempt {container.attempts} of {most}"
             if container.attempts >= most:
                 message = f"{why} ({count})"

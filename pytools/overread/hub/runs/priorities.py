@@ -1,7 +1,8 @@
 """What a run waits for, and who goes first: priority, slot and wall-clock limit, as commands and launches say them.
 
 A command says its priority and limit in ``container-labels``, which XNAT's Container Service passes on unread; a launch
-(or a subscription's attributes) may say another priority as the value ``overread-priority``.
+(or a subscription's attributes) may say others as the values ``overread-priority`` and ``overread-time-limit-s``, and
+as ``overread-attempts`` how often it is tried.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ PRIORITIES = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
 """By name: the higher number goes first."""
 
 PRIORITY_LABEL, LIMIT_LABEL = "overread.priority", "overread.time-limit-s"
-PRIORITY_VALUE = "overread-priority"
+PRIORITY_VALUE, LIMIT_VALUE, ATTEMPTS_VALUE = "overread-priority", "overread-time-limit-s", "overread-attempts"
+
+MOST_ATTEMPTS = 20
 
 CPU, GPU = "cpu", "gpu"
 
@@ -47,9 +50,25 @@ def slot_of(command: Mapping[str, Any]) -> str:
     return GPU if named or str(command.get("gpus") or "").strip() or command.get("runtime") == "nvidia" else CPU
 
 
+def check_values(values: Mapping[str, str]) -> None:
+    """Refuse a launch (400) whose limit or number of attempts is none."""
+    for name in (LIMIT_VALUE, ATTEMPTS_VALUE):
+        if name in values and not is_limit(values[name]):
+            raise bad_request(f"{name} is a whole number above 0, not {values[name][:40]!r}.")
+
+
+def attempts_of(values: Mapping[str, str], *, usual: int) -> int:
+    """Return how often a run is tried in all: as its launch says, else as the site does."""
+    told = values.get(ATTEMPTS_VALUE, "")
+    return min(int(told), MOST_ATTEMPTS) if is_limit(told) else usual
+
+
 def limit_of(resolved: Mapping[str, Any], *, at_most_s: float) -> float:
-    """Return the wall-clock limit of a run, seconds: its command's, but never more than the site's."""
-    told = (resolved.get("container-labels") or {}).get(LIMIT_LABEL)
+    """Return the wall-clock limit of a run, seconds: its launch's, else its command's, never more than the site's."""
+    given = (
+        row["value"] for row in resolved.get("inputs") or () if row["type"] == "raw" and row["name"] == LIMIT_VALUE
+    )
+    told = next(given, None) or (resolved.get("container-labels") or {}).get(LIMIT_LABEL)
     return min(at_most_s, float(told)) if told and is_limit(str(told)) else at_most_s
 
 

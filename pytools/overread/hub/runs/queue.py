@@ -30,7 +30,7 @@ from overread.hub.runs.ends import finish
 from overread.hub.runs.faults import is_temporary
 from overread.hub.runs.lifecycle import LONGEST_DELAY_S, Life
 from overread.hub.runs.once import once_key
-from overread.hub.runs.priorities import CPU, GPU
+from overread.hub.runs.priorities import CPU, GPU, attempts_of
 from overread.hub.runs.runner import Runner
 from overread.hub.runs.spec import run_folder, run_name
 
@@ -128,7 +128,7 @@ class RunQueue:
                     self._left.append((container.id, container.slot))
                     self._active[container.id] = threading.Event()
                     keep.append(run_name(self._hub, container.id))
-                elif container.attempts >= self._hub.config.run_attempts:
+                elif container.attempts >= self._most(container):
                     message = f"The hub ended during this run, for the {container.attempts}th time."
                     finish(db, self._hub, container, states.FAILED, message=message)
                 else:
@@ -192,7 +192,7 @@ class RunQueue:
                     continue
                 container.attempts += 1
                 container.not_before = None
-                count = f"Attempt {container.attempts} of {self._hub.config.run_attempts}"
+                count = f"Attempt {container.attempts} of {self._most(container)}"
                 states.advance(db, container, states.CREATED, message=count if container.attempts > 1 else "")
                 self._turn += 1
                 self._turns[container.project] = self._turn
@@ -209,6 +209,9 @@ class RunQueue:
             for priority, project, container_id in db.execute(heads.group_by(Container.priority, Container.project))
         ]
         return db.get(Container, min(waiting)[2]) if waiting else None
+
+    def _most(self, container: Container) -> int:
+        return attempts_of(container.inputs, usual=self._hub.config.run_attempts)
 
     def _is_new(self, db: Session, container: Container) -> bool:
         """Look again whether an automatic run is new: more images may have come since it was queued.
