@@ -47,6 +47,33 @@ def lint(files: tuple[Path, ...], form: str) -> None:
         raise click.exceptions.Exit(1)
 
 
+@cli.command("compile")
+@click.argument("study", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--check", is_flag=True, help="Write nothing; name what is stale, and exit with 1 if anything is.")
+def compile_(study: Path, *, check: bool) -> None:
+    """Make the commands of the manifest STUDY from it and from its images' cards.
+
+    Writes command.json into each image's folder, and the label org.nrg.commands into its Dockerfile: for the image
+    itself, its measurement of corrections, and their setup and wrap-up commands. Paste command.json into XNAT's page,
+    or let `overread study apply` send it.
+    """
+    from overread.commands.compile import compile_study  # noqa: PLC0415
+    from overread.commands.files import write_files  # noqa: PLC0415
+    from overread.plugins.datatype import load_datatype  # noqa: PLC0415
+    from overread.study.manifest import load_manifest  # noqa: PLC0415
+
+    manifest = load_manifest(_text(study), source=str(study))
+    datatype = load_datatype(study.parent / manifest.result)
+    compiled = compile_study(manifest, near=study.parent, result_type=datatype.xsi_type)
+    stale = [path for one in compiled for path in write_files(one, check=check)]
+    for path in stale:
+        click.echo(f"{'stale' if check else 'written'}  {_shown(path)}")
+    click.echo(f"{len(compiled)} commands, {len(stale)} files {'stale' if check else 'changed'}", err=True)
+    if check and stale:
+        click.echo(f"Make them anew: overread command compile {study}", err=True)
+        raise click.exceptions.Exit(1)
+
+
 @cli.command("rules")
 def rules() -> None:
     """Print the table of the lint's rules: id, how bad, why."""
@@ -79,3 +106,7 @@ def _text(path: Path) -> str:
         raise click.ClickException(f"{_name(path)}: is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
         raise click.ClickException(f"{path}: can't be read ({error.strerror}); check the path") from None
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from overread.commands.compile import COLLECTION_TYPE, SERIES_RULES
 from overread.commands.model import Command, Wrapper
 from overread.commands.read import read_command
 from overread.errors import SpecError
@@ -17,8 +18,6 @@ from overread.study.manifest import StudyManifest, read_manifest
 from overread.study.problems import Location, Problem, did_you_mean, dotted, line_of
 from overread.study.yamltext import parse_yaml
 
-SERIES_RULES, IMAGE_DIGEST = "series-rules", "image-digest"
-COLLECTION_TYPE = "icr:roiCollectionData"
 ReadT = TypeVar("ReadT")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from overread.commands.compile import IMAGE_DIGEST, SERIES_RULES
 from overread.commands.model import (
     Command,
     CommandInput,
@@ -19,7 +20,7 @@ from overread.commands.model import (
     Wrapper,
     WrapperInput,
 )
-from overread.xnat.bundle import IMAGE_DIGEST, SERIES_RULES, Runnable, StudyBundle
+from overread.xnat.bundle import Runnable, StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.state import ServerState, WrapperState
 from overread.xnat.steps import Step

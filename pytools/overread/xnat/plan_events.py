@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from overread.commands.compile import ANY_SESSION, COLLECTION_TYPE, SESSION_TYPES
 from overread.study.manifest import Runs, StudyManifest
-from overread.xnat.bundle import COLLECTION_TYPE, Runnable, StudyBundle
+from overread.xnat.bundle import Runnable, StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.plan_commands import wrapper_id
 from overread.xnat.state import ServerState
@@ -17,18 +18,6 @@ _EVENTS = "org.nrg.xnat.eventservice.events."
 _ACTION = "org.nrg.containers.services.CommandActionProvider:"
 # Labels of collections that the model made; a correction never has one.
 _FROM_MODEL = "AI-.*"
-# DICOM modality -> the session that XNAT makes of it.
-_SESSION_TYPES: Mapping[str, str] = {
-    "CR": "xnat:crSessionData",
-    "CT": "xnat:ctSessionData",
-    "DX": "xnat:dxSessionData",
-    "MG": "xnat:mgSessionData",
-    "MR": "xnat:mrSessionData",
-    "PT": "xnat:petSessionData",
-    "US": "xnat:usSessionData",
-    "XA": "xnat:xaSessionData",
-}
-_ANY_SESSION = "xnat:imageSessionData"
 
 
 @dataclass(frozen=True)
@@ -102,11 +91,11 @@ def session_types(manifest: StudyManifest, model: Runnable) -> tuple[str, ...]:
     if accepted:
         operand = accepted[0].operand
         modalities = operand if isinstance(operand, tuple) else (operand,)
-        types = [_SESSION_TYPES[str(m)] for m in modalities if str(m) in _SESSION_TYPES]
-        fitting = tuple(t for t in dict.fromkeys(types) if t in contexts or _ANY_SESSION in contexts)
+        types = [SESSION_TYPES[str(m)] for m in modalities if str(m) in SESSION_TYPES]
+        fitting = tuple(t for t in dict.fromkeys(types) if t in contexts or ANY_SESSION in contexts)
         if fitting:
             return fitting
-    return () if _ANY_SESSION in contexts else tuple(contexts)
+    return () if ANY_SESSION in contexts else tuple(contexts)
 
 
 def _type_filter(types: tuple[str, ...]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import re
 import subprocess
@@ -11,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from packaging.requirements import Requirement
 
+from overread.cli.main import main
+from overread.commands.label import updated
 from overread.commands.model import Command
 from overread.commands.read import read_command
 
@@ -22,15 +24,6 @@ IMAGES = sorted(path.parent.name for path in CONTAINERS.glob("*/command.json"))
 
 def document(image):
     return json.loads((CONTAINERS / image / "command.json").read_text("utf-8"))
-
-
-def labels():
-    spec = importlib.util.spec_from_file_location("labels", CONTAINERS / "labels.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_images_are_there():
@@ -56,24 +49,27 @@ def test_name_version_and_image_agree(image):
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_label_is_the_command(image):
-    module = labels()
     dockerfile = (CONTAINERS / image / "Dockerfile").read_text("utf-8")
-    assert module.updated(dockerfile, document(image)) == dockerfile, "run python containers/labels.py"
+    assert updated(dockerfile, document(image)) == dockerfile, "run overread command compile"
     (line,) = [line for line in dockerfile.splitlines() if line.startswith("LABEL org.nrg.commands=")]
     # As Docker reads a quoted value: a backslash takes the next character as it is.
     value = re.sub(r"\\(.)", r"\1", line.removeprefix('LABEL org.nrg.commands="').removesuffix('"'))
     assert json.loads(value) == [document(image)]
 
 
-def test_a_stale_label_is_found(tmp_path):
-    module = labels()
+def test_a_stale_label_is_found():
     stale = 'FROM x\nLABEL org.nrg.commands="[]"\n'
-    assert (
-        module.updated(stale, {"a": '"$b\\'})
-        == 'FROM x\nLABEL org.nrg.commands="[{\\"a\\":\\"\\\\\\"\\$b\\\\\\\\\\"}]"\n'
-    )
+    assert updated(stale, {"a": '"$b\\'}) == 'FROM x\nLABEL org.nrg.commands="[{\\"a\\":\\"\\\\\\"\\$b\\\\\\\\\\"}]"\n'
     with pytest.raises(ValueError, match="exactly one line"):
-        module.updated("FROM x\n", {})
+        updated("FROM x\n", {})
+
+
+def test_commands_are_those_that_their_cards_make():
+    """Another command.json, or label, than manifest and cards say is stale."""
+    study = CONTAINERS.parent / "xnat-plugins" / "brain-tumor" / "study.yaml"
+    result = CliRunner().invoke(main, ["command", "compile", "--check", str(study)])
+    assert (result.exit_code, result.stdout) == (0, ""), "run overread command compile"
+    assert result.stderr.startswith(f"{len(IMAGES)} commands, 0 files stale")
 
 
 @pytest.mark.parametrize("image", IMAGES)
