@@ -74,6 +74,64 @@ def compile_(study: Path, *, check: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@cli.command("explain")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--server", required=True, envvar="OVERREAD_SERVER", help="Address, such as https://xnat.example.org.")
+@click.option("--user", required=True, envvar="OVERREAD_USER", help="A user who may read the project.")
+@click.option("--project", required=True, help="Project ID.")
+@click.option("--session", default="", help="Label or ID of the only session to look at.")
+@click.option("--wrapper", default="", help="Name of the only wrapper to look at.")
+@click.option("--set", "given", multiple=True, metavar="INPUT=VALUE", help="What a user would enter; may be repeated.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Objects to ask about.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(
+    *,
+    file: Path,
+    server: str,
+    user: str,
+    project: str,
+    session: str,
+    wrapper: str,
+    given: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Say what the command FILE would do with a project's objects. Nothing is launched.
+
+    Which match and why the others don't is the server's own answer; then what is mounted, the command line with all
+    values put in, and what each handler will create. The command must be on the server already.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from overread.commands.read import load_command  # noqa: PLC0415
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
+    from overread.xnat.explain import Question  # noqa: PLC0415
+    from overread.xnat.explain import explain as explain_command  # noqa: PLC0415
+
+    values = dict(_pair(text) for text in given)
+    command = load_command(file)
+    password = find_password(server, user=user)
+    with open_archive(server, user=user, password=password) as archive:
+        question = Question(project=project, session=session, wrapper=wrapper, values=values, limit=limit)
+        told = explain_command(archive, command, question)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in told], indent=1))
+        return
+    for one in told:
+        click.echo(f"{command.name} {command.version}, {one.name} in {project}")
+        for note in one.notes:
+            click.echo(f"  note: {note}")
+        for item in one.objects:
+            click.echo(
+                f"  {'no ' if item.reason else 'yes'} {item.candidate.label}{f': {item.reason}' if item.reason else ''}"
+            )
+            lines = [*item.mounts, f"$ {item.command_line}", *item.variables, *item.handlers] if not item.reason else []
+            for line in lines:
+                click.echo(f"        {line}")
+        matching = sum(not item.reason for item in one.objects)
+        click.echo(f"  {matching} of {len(one.objects)} match", err=True)
+
+
 @cli.command("rules")
 def rules() -> None:
     """Print the table of the lint's rules: id, how bad, why."""
@@ -89,6 +147,13 @@ def schema() -> None:
     from overread.commands.schema import command_schema  # noqa: PLC0415
 
     click.echo(json.dumps(command_schema(), indent=2))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise click.BadParameter(f"'{text}' is no INPUT=VALUE", param_hint="--set")
+    return name, value
 
 
 def _name(path: Path) -> str:
