@@ -146,9 +146,11 @@ describe("every page", () => {
 describe("a command", () => {
   const FAULT = {
     line: 2,
-    path: "outputs[0].mount",
-    rule: "R1",
+    path: "$.outputs[0].mount",
+    rule: "output-mount",
+    severity: "error",
     message: "there is no mount 'uot'",
+    why: "Nothing is found.",
     mend: "use 'out'",
   };
   const peerOf = (findings: object[], replaces: number | null = null): Peer =>
@@ -172,7 +174,7 @@ describe("a command", () => {
     const peer = peerOf([FAULT]);
     const root = await typed(peer, '{\n"a": 1}');
     const cells = [...root.querySelectorAll("#findings tbody tr > *")].map((cell) => cell.textContent);
-    expect(cells).toEqual(["2", FAULT.path, FAULT.rule, FAULT.message, FAULT.mend]);
+    expect(cells).toEqual(["2", FAULT.path, FAULT.message + FAULT.why, FAULT.mend, `error${FAULT.rule}`]);
     expect(button(root, "Store").disabled).toBe(true);
     button(root, "2").click();
     const area = root.querySelector("textarea");
@@ -181,7 +183,7 @@ describe("a command", () => {
   });
 
   it("in order is stored as it was checked, and what is typed afterwards is not", async () => {
-    const peer = peerOf([]);
+    const peer = peerOf([{ ...FAULT, severity: "warning" }]); // a warning does not stand against it
     const root = await typed(peer, '{"name": "x"}');
     const area = root.querySelector("textarea");
     if (area === null) throw new Error("no text area");

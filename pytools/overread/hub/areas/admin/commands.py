@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
-from overread.commands.read import read_command
+from overread.commands.lint import lint_text
 from overread.errors import SpecError
 from overread.hub.areas.admin.scope import owned_projects, pairs
 from overread.hub.errors import bad_request
@@ -15,10 +15,8 @@ from overread.hub.http import Call, Route
 from overread.hub.models import Command, Container, Enablement, Project
 from overread.hub.runs.documents import Document
 from overread.hub.runs.validation import problems
-from overread.study.problems import Problem
 from overread.study.yamltext import parse_json
 
-_SOURCE = "command.json"
 _MAX_BYTES = 1 << 20
 
 
@@ -72,7 +70,7 @@ def _row(command: Command, enabled: dict[int, list[str]], images: dict[str, str]
 
 
 def lint(call: Call) -> Response:
-    """Say all that is wrong with a command document; nothing is stored."""
+    """Say all that is wrong with a command document, by the rules of ``overread command lint``; nothing is stored."""
     owned_projects(call)
     if call.uploads and call.uploads[0].size > _MAX_BYTES:
         raise bad_request("This is no command document: it is larger than a megabyte.")
@@ -93,20 +91,34 @@ def lint(call: Call) -> Response:
 
 def _findings(text: str) -> tuple[list[dict[str, Any]], Document]:
     """Return what is wrong, and the document as far as it can be read."""
+    found = [
+        {
+            "rule": finding.rule.id,
+            "severity": finding.rule.severity,
+            "why": finding.rule.why,
+            "line": finding.line,
+            "path": finding.path,
+            "message": finding.message,
+            "mend": finding.mend,
+        }
+        for finding in lint_text(text)
+    ]
     try:
-        parsed = parse_json(text, source=_SOURCE).value
-        found = read_command(text, source=_SOURCE)
-    except SpecError as problem:
-        return [_finding(Problem.of(problem))], {}
-    document = parsed if isinstance(parsed, dict) else {}
-    if isinstance(found, tuple):
-        return [_finding(problem) for problem in found], document
-    # What the lint lets pass the server may still refuse: it is told before anything is stored.
-    return [{"line": 0, "path": "", "message": said, "mend": ""} for said in problems(document)], document
+        document = parse_json(text, source="command.json").value
+    except SpecError:
+        return found, {}
+    if not isinstance(document, dict):
+        return [*found, _own("is not one command", "store commands one by one")], {}
+    if not any(finding["severity"] == "error" for finding in found):
+        # What the lint lets pass the hub may still refuse: it is told before anything is stored.
+        found += [_own(said, "") for said in problems(document)]
+    return found, document
 
 
-def _finding(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name, "") for name in ("rule", "line", "path", "message", "mend")}
+def _own(message: str, mend: str) -> dict[str, Any]:
+    why = "The hub refuses it."
+    found = {"rule": "hub", "severity": "error", "why": why, "line": 0, "path": "$", "message": message}
+    return found | {"mend": mend}
 
 
 ROUTES = [

@@ -35,6 +35,10 @@ function saysNothing(value: unknown): boolean {
   return value === null || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
+function isError(finding: Rec): boolean {
+  return finding.text("severity") !== "warning";
+}
+
 class Editor {
   readonly #text = el("textarea", {
     rows: 20,
@@ -114,7 +118,7 @@ class Editor {
     const answer = new Rec(JSON.parse(await this.context.xnat.change("POST", LINT, { text })) as unknown);
     if (asked !== this.#asked) return null; // a later text is being checked
     const findings = answer.recs("findings");
-    this.#good = findings.some((finding) => finding.text("level") !== "warning") ? null : text;
+    this.#good = findings.some(isError) ? null : text;
     this.#replaces = this.from !== "" ? this.from : answer.text("replaces");
     this.#store.textContent = this.#replaces === "" ? "Store" : "Replace";
     this.#showFindings(answer, findings);
@@ -124,11 +128,16 @@ class Editor {
   #showFindings(answer: Rec, findings: readonly Rec[]): void {
     const image = answer.text("image");
     const present = answer.flag("image-present");
-    const summary =
-      findings.length === 0
-        ? el("p", {}, badge("in order", "good"), " Nothing is wrong with it.")
-        : el("p", {}, badge(count(findings.length, "finding"), "bad"), " Mend them, then it can be stored.");
-    const hasRules = findings.some((finding) => finding.text("rule") !== "");
+    const errors = findings.filter(isError).length;
+    const warnings = findings.length - errors;
+    const summary = el(
+      "p",
+      {},
+      errors > 0 ? badge(count(errors, "error"), "bad") : badge("in order", "good"),
+      " ",
+      warnings > 0 ? badge(count(warnings, "warning"), "busy") : null,
+      errors > 0 ? " Mend the errors, then it can be stored." : " It can be stored.",
+    );
     show(
       this.#findings,
       summary,
@@ -146,9 +155,19 @@ class Editor {
             [
               { title: "Line", kind: "number", cell: (finding: Rec) => this.#lineLink(finding) },
               { title: "Where", kind: "wide", cell: (finding: Rec) => el("code", {}, finding.text("path")) },
-              ...(hasRules ? [{ title: "Rule", cell: (finding: Rec) => finding.text("rule") }] : []),
-              { title: "What is wrong", kind: "wide", cell: (finding: Rec) => finding.text("message") },
+              {
+                title: "What is wrong",
+                kind: "wide",
+                cell: (finding: Rec) => [finding.text("message"), el("div", { class: "quiet" }, finding.text("why"))],
+              },
               { title: "How to mend it", kind: "wide", cell: (finding: Rec) => finding.text("mend") },
+              {
+                title: "Rule",
+                cell: (finding: Rec) => [
+                  badge(finding.text("severity"), isError(finding) ? "bad" : "busy"),
+                  el("div", { class: "quiet" }, finding.text("rule")),
+                ],
+              },
             ],
             findings,
             { empty: "", label: "Findings" },
