@@ -11,9 +11,9 @@ The review page decides the same by the same rules (``xnat-plugins/core/web/src/
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from overread.study.manifest import Progression
 
@@ -127,7 +127,11 @@ def one_per_exam(points: Iterable[TimePoint], model: str | None = None) -> tuple
 
 
 def follow(
-    points: Sequence[TimePoint], progression: Progression, *, chosen_baseline: str | None = None
+    points: Sequence[TimePoint],
+    progression: Progression,
+    *,
+    model: str | None = None,
+    chosen_baseline: str | None = None,
 ) -> tuple[Change, ...]:
     """Compare each value with its baseline.
 
@@ -137,6 +141,8 @@ def follow(
         One for each exam (see `one_per_exam`), in any order.
     progression
         The manifest's baseline, threshold and repeatability.
+    model
+        Whose values are compared; by default `followed_model`. Those of others are not.
     chosen_baseline
         Study Instance UID of an exam that a reader chose as baseline, such as the first one after surgery. Exams before
         it are then not compared with anything.
@@ -150,19 +156,26 @@ def follow(
     -----
     Growth from exactly zero has no percentage; it counts as new as soon as it is beyond noise.
     """
+    followed = followed_model(points) if model is None else model
+    chosen = next((p for p in points if p.study_instance_uid == chosen_baseline), None)
     changes: list[Change] = []
     before: list[TimePoint] = []
     for point in sorted(points, key=_order):
+        if point.volume_ml is None:
+            changes.append(_uncompared(point, "unmeasured"))
+            continue
+        if point.model != followed or (chosen is not None and chosen.model != followed):
+            changes.append(_uncompared(point, "other-model"))
+            continue
         candidates, kind = before, progression.baseline
         if chosen_baseline is not None:
             candidates, kind = [p for p in before if p.study_instance_uid == chosen_baseline], "first"
-        if candidates:
-            comparable = [each for each in candidates if each.model == point.model]
-            changes.append(_compare(point, _baseline(comparable, kind), progression))
+        if baseline := _baseline(candidates, kind):
+            changes.append(_compare(point, baseline, progression))
         else:
-            changes.append(_uncompared(point, chosen_baseline))
-        if point.volume_ml is not None:
-            before.append(point)
+            is_baseline = chosen_baseline in {None, point.study_instance_uid}
+            changes.append(_uncompared(point, "baseline" if is_baseline else "before"))
+        before.append(point)
     return tuple(changes)
 
 
@@ -180,20 +193,21 @@ def _baseline(before: Sequence[TimePoint], kind: str) -> TimePoint | None:
     return before[0] if kind == "first" else before[-1]
 
 
-def _uncompared(point: TimePoint, chosen_baseline: str | None) -> Change:
-    if point.volume_ml is None:
-        return Change(point, None, None, None, None, "unmeasured", "not measured")
-    if chosen_baseline in {None, point.study_instance_uid}:
-        return Change(point, None, None, None, None, "baseline", "baseline")
-    return Change(point, None, None, None, None, "before", "older than the baseline")
+_UNCOMPARED: Final[Mapping[Verdict, str]] = {
+    "unmeasured": "not measured",
+    "other-model": "measured by another model or version: not compared",
+    "baseline": "baseline",
+    "before": "older than the baseline",
+}
 
 
-def _compare(point: TimePoint, baseline: TimePoint | None, progression: Progression) -> Change:
-    if point.volume_ml is None:
-        return _uncompared(point, None)
-    if baseline is None or baseline.volume_ml is None:
-        words = "measured by another model or version than the baseline: not compared"
-        return Change(point, None, None, None, None, "other-model", words)
+def _uncompared(point: TimePoint, verdict: Verdict) -> Change:
+    return Change(point, None, None, None, None, verdict, _UNCOMPARED[verdict])
+
+
+def _compare(point: TimePoint, baseline: TimePoint, progression: Progression) -> Change:
+    if point.volume_ml is None or baseline.volume_ml is None:
+        return _uncompared(point, "unmeasured")
     change_ml = point.volume_ml - baseline.volume_ml
     noise = noise_ml(baseline.volume_ml, progression)
     since = f"since {baseline.date.isoformat()}"

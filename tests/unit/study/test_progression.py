@@ -31,7 +31,9 @@ def test_progression_is_as_the_vectors_say(case: dict[str, Any]) -> None:
         for n, (exam, date, volume, origin, model) in enumerate(case["points"])
     ]
     assert followed_model(known) == case["model"]
-    changes = follow(one_per_exam(known, case["model"]), progression, chosen_baseline=case.get("chosen"))
+    changes = follow(
+        one_per_exam(known, case["model"]), progression, chosen_baseline=case.get("chosen"), model=case["model"]
+    )
     said = [
         [c.point.study_instance_uid, c.baseline and c.baseline.study_instance_uid, c.verdict, c.change_pct]
         for c in changes

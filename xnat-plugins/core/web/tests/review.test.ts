@@ -14,7 +14,7 @@ import { readManifest } from "../src/xnat/studies";
 import { HOSTILE } from "./peer";
 
 const MANIFEST = readManifest({ id: "s", title: "Study", mode: "assist" }, "BTS");
-const RULE = { baseline: "first", increasePct: 40 } as const;
+const RULE = { baseline: "first", increasePct: 40, repeatability: null, chosen: null, model: null } as const;
 
 function point(date: string, volumeMl: number | null, more: Partial<Point> = {}): Point {
   return {
@@ -25,6 +25,7 @@ function point(date: string, volumeMl: number | null, more: Partial<Point> = {})
     reader: "",
     model: "m 1",
     volumeMl,
+    lesions: null,
     reason: "",
     storedAt: date,
     ...more,
@@ -103,7 +104,7 @@ describe("plot", () => {
     const marks = [...document.querySelectorAll("a.mark")];
     expect(marks).toHaveLength(4);
     expect(marks.map((mark) => mark.getAttribute("aria-label"))).toContain(
-      "2024-01-10: 15.00 mL (AI), +5.00 mL, +50.0 % since 2023-01-10: at or above the threshold",
+      "2024-01-10: 15.00 mL (AI), +5.00 mL, +50.0 % since 2023-01-10: at or above the threshold and beyond measurement noise",
     );
     expect(document.querySelectorAll("a.mark.crossed")).toHaveLength(1);
     expect(document.querySelectorAll("a.edited path.shape")).toHaveLength(1);

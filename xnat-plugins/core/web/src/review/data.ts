@@ -1,6 +1,7 @@
 /** Everything that the review page shows, loaded with as few requests as can be. */
 
 import type { Point } from "../study/progression";
+import { t } from "../ui/i18n";
 import type { XnatClient } from "../xnat/client";
 import { type Exam, type ExamEntry, examsOfSubject, loadExam } from "../xnat/exams";
 import { loadResults, newest, type Result, resultsOf } from "../xnat/results";
@@ -50,6 +51,7 @@ export function pointsOf(data: ReviewData): Point[] {
       reader: result.reader,
       model: `${result.modelName} ${result.modelVersion}`.trim(),
       volumeMl: result.volumeMl,
+      lesions: result.lesions,
       reason: result.reason,
       storedAt: result.storedAt,
     })),
@@ -62,6 +64,6 @@ export function aiResult(data: ReviewData): Result | null {
 }
 
 export function statusOf(ai: Result | null): string {
-  if (ai === null) return "no result yet";
-  return ai.applicable ? "measured" : `not applicable: ${ai.reason || "no reason given"}`;
+  if (ai === null) return t("no result yet");
+  return ai.applicable ? t("measured") : t("not applicable: {why}", { why: ai.reason || t("no reason given") });
 }

@@ -2,11 +2,14 @@ import "../styles/base.css";
 import "../styles/review.css";
 import { app } from "../ui/dom";
 import { runPage, showMessage } from "../ui/trouble";
+import { chooseLanguage } from "../ui/i18n";
+import { loadLogin } from "../xnat/answers";
 import { XnatClient } from "../xnat/client";
 import { loadReview } from "./data";
 import { ReviewPage } from "./page";
 
 async function main(): Promise<void> {
+  chooseLanguage();
   const query = new URLSearchParams(window.location.search);
   const project = query.get("project") ?? "";
   const experiment = query.get("experiment") ?? "";
@@ -18,9 +21,9 @@ async function main(): Promise<void> {
     return;
   }
   const xnat = new XnatClient();
-  const data = await loadReview(xnat, project, experiment);
+  const [data, login] = await Promise.all([loadReview(xnat, project, experiment), loadLogin(xnat)]);
   document.title = `Review ${data.exam.date} - Overread`;
-  await new ReviewPage(app(), xnat, data).start();
+  await new ReviewPage(app(), xnat, data, login, query).start();
 }
 
 void runPage(main, () => window.location.pathname + window.location.search);

@@ -1,4 +1,4 @@
 /** Address of an exam's review page: project and accession id, nothing of the patient. */
-export function reviewUrl(project: string, examId: string): string {
-  return `/overread/review?${new URLSearchParams({ project, experiment: examId }).toString()}`;
+export function reviewUrl(project: string, examId: string, settings: Readonly<Record<string, string>> = {}): string {
+  return `/overread/review?${new URLSearchParams({ project, experiment: examId, ...settings }).toString()}`;
 }

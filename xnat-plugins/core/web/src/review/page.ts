@@ -1,19 +1,20 @@
 /** The review page: puts its parts together and keeps them up to date. */
 
-import { timeline } from "../study/progression";
 import { millilitres } from "../study/words";
 import { el, show } from "../ui/dom";
-import { loadLogin } from "../xnat/answers";
 import { LoginNeeded, loginUrl, type XnatClient } from "../xnat/client";
+import { t } from "../ui/i18n";
 import { loadForm } from "../xnat/forms";
+import type { Mark } from "../xnat/marks";
 import { loadAssessors, resultsOf } from "../xnat/results";
 import { aiResult, pointsOf, reloadResults, type ReviewData, statusOf } from "./data";
+import { Dates } from "./dates";
 import { showFeedback } from "./feedback";
+import { Followed, type FollowedData } from "./followed";
 import { header } from "./header";
 import { type Mask, masksOf } from "./masks";
 import { reviewUrl } from "./page-url";
-import { plot } from "./plot";
-import { table } from "./table";
+import { missingPriors, Priors } from "./priors";
 import { hasOhif3, ViewerFrame, type ViewerMessage, viewerUrl, xnatViewerUrl } from "./viewer";
 import { type Outcome, waitForResult } from "./watch";
 
@@ -22,14 +23,15 @@ type Tone = "quiet" | "pending" | "done" | "failed";
 export class ReviewPage {
   readonly #head = el("div");
   readonly #notes = el("section", { class: "notes", "aria-label": "Notes" });
-  readonly #followed = el("section", { class: "followed", "aria-label": "Volume over time" });
-  readonly #feedback = el("section", { "aria-label": "Feedback" });
+  readonly #followed: Followed;
+  readonly #dates: Dates;
+  readonly #priors: Priors;
+  readonly #feedback = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
   readonly #masks = el("select", { id: "mask" });
   readonly #save = el("button", { type: "button", class: "primary", id: "save" }, "Save review");
   readonly #status = el("p", { class: "status", role: "status", id: "save-status" });
   readonly #viewer = new ViewerFrame((message) => this.#onViewer(message));
-  readonly #threshold = el("input", { type: "number", id: "threshold", min: 1, max: 10000, step: 1 });
-  #increasePct: number;
+  #marks: readonly Mark[] = [];
   #shownSeg: string | null = null;
   #unsaved = false;
   #known = new Set<string>();
@@ -39,8 +41,16 @@ export class ReviewPage {
     private readonly root: HTMLElement,
     private readonly xnat: XnatClient,
     private data: ReviewData,
+    private readonly login: string,
+    settings: URLSearchParams,
   ) {
-    this.#increasePct = data.manifest.increasePct;
+    const { manifest, exam } = data;
+    this.#followed = new Followed(this.#followedData(), settings, () => this.#keepSettings());
+    this.#dates = new Dates(xnat, { project: manifest.project, subjectId: exam.subjectId, login }, (marks) => {
+      this.#marks = marks;
+      this.#followed.update(this.#followedData());
+    });
+    this.#priors = new Priors(xnat, manifest, () => this.#reload());
   }
 
   async start(): Promise<void> {
@@ -50,31 +60,13 @@ export class ReviewPage {
       if (this.#unsaved) event.preventDefault();
     });
     // Images first: the rest of the page is loaded beside them.
-    await Promise.all([this.#startViewer(), this.#renderFeedback(), this.#rememberAssessors()]);
+    await Promise.all([this.#startViewer(), this.#renderFeedback(), this.#rememberAssessors(), this.#dates.load()]);
     if (aiResult(this.data) === null) void this.#waitForAi();
   }
 
   #build(): void {
-    const reset = el("button", { type: "button", class: "plain" }, `Reset to ${this.data.manifest.increasePct} %`);
-    this.#threshold.value = String(this.#increasePct);
-    this.#threshold.addEventListener("input", () => {
-      const value = this.#threshold.valueAsNumber;
-      if (Number.isFinite(value) && value > 0) this.#follow(value);
-    });
-    reset.addEventListener("click", () => {
-      this.#threshold.value = String(this.data.manifest.increasePct);
-      this.#follow(this.data.manifest.increasePct);
-    });
     this.#masks.addEventListener("change", () => this.#chooseMask());
     this.#save.addEventListener("click", () => this.#viewer.save());
-    const threshold = el(
-      "p",
-      { class: "threshold-choice" },
-      el("label", { for: "threshold" }, "Mark growth from"),
-      this.#threshold,
-      el("span", {}, "%"),
-      reset,
-    );
     show(
       this.root,
       this.#head,
@@ -85,13 +77,9 @@ export class ReviewPage {
           "div",
           { class: "side" },
           this.#notes,
-          el(
-            "section",
-            { "aria-label": "Volume over time" },
-            el("h2", {}, "Volume over time"),
-            this.#followed,
-            threshold,
-          ),
+          this.#followed.element,
+          this.#dates.element,
+          this.#priors.element,
           this.#feedback,
         ),
         el(
@@ -104,11 +92,6 @@ export class ReviewPage {
     );
   }
 
-  #follow(increasePct: number): void {
-    this.#increasePct = increasePct;
-    this.#renderTimeline();
-  }
-
   #renderData(): void {
     const ai = aiResult(this.data);
     show(this.#head, header(this.data.manifest, this.data.exam, ai, statusOf(ai)));
@@ -119,16 +102,28 @@ export class ReviewPage {
   }
 
   #renderTimeline(): void {
+    const { exam, exams, results } = this.data;
+    this.#followed.update(this.#followedData());
+    this.#priors.render(missingPriors(exams, results, exam.id, this.#followed.model));
+  }
+
+  #followedData(): FollowedData {
     const { manifest, exam } = this.data;
-    const rows = timeline(pointsOf(this.data), { baseline: manifest.baseline, increasePct: this.#increasePct });
-    const hrefOf = (examId: string): string => reviewUrl(manifest.project, examId);
-    const context = {
-      currentExamId: exam.id,
-      increasePct: this.#increasePct,
-      hrefOf,
-      open: (examId: string) => window.location.assign(hrefOf(examId)),
-    };
-    show(this.#followed, plot(rows, context), rows.length > 0 ? table(rows, context) : null);
+    const hrefOf = (examId: string): string => reviewUrl(manifest.project, examId, this.#followed?.settings);
+    return { manifest, currentExamId: exam.id, points: pointsOf(this.data), marks: this.#marks, hrefOf };
+  }
+
+  /** The address holds what was set on the page: a reload, a copied link and the patient's other exams keep it. */
+  #keepSettings(): void {
+    const { manifest, exam } = this.data;
+    window.history.replaceState(null, "", reviewUrl(manifest.project, exam.id, this.#followed.settings));
+    this.#renderTimeline();
+  }
+
+  async #reload(): Promise<void> {
+    this.data = await reloadResults(this.xnat, this.data);
+    await this.#rememberAssessors();
+    this.#renderData();
   }
 
   #maskChoices(): Mask[] {
@@ -259,9 +254,7 @@ export class ReviewPage {
       );
       if (waiting.signal.aborted) return null;
       if (outcome.kind === "arrived") {
-        this.data = await reloadResults(this.xnat, this.data);
-        await this.#rememberAssessors();
-        this.#renderData();
+        await this.#reload();
       }
       return outcome;
     } catch (error) {
@@ -285,11 +278,17 @@ export class ReviewPage {
   async #renderFeedback(): Promise<void> {
     const { manifest, exam } = this.data;
     const ai = aiResult(this.data);
-    const [form, login] = await Promise.all([loadForm(this.xnat, manifest, ai?.id ?? ""), loadLogin(this.xnat)]);
+    const form = await loadForm(this.xnat, manifest, ai?.id ?? "");
     const place =
       ai === null
         ? null
-        : { project: manifest.project, examId: exam.id, resultId: ai.id, formUuid: manifest.formUuid, login };
+        : {
+            project: manifest.project,
+            examId: exam.id,
+            resultId: ai.id,
+            formUuid: manifest.formUuid,
+            login: this.login,
+          };
     await showFeedback(this.#feedback, this.xnat, form, place);
   }
 

@@ -1,38 +1,48 @@
 /**
- * Volume over time as SVG. Circles are the AI's values, diamonds a reader's; red (and a ring) is at or above the
- * threshold; small hollow marks are values that a reader has corrected. Every mark is a link that opens its exam.
+ * Volume over time as SVG. Circles are the AI's values, diamonds a reader's; red is progression, a red ring the threshold
+ * reached within noise; small hollow marks are values that a reader has corrected, or of another model version. Every mark
+ * is a link that opens its exam. Lesions have thin lines of their own; bands show measurement noise, dashes surgery and
+ * treatment.
  */
 
-import type { TimelineRow } from "../study/progression";
-import { millilitres, sentence } from "../study/words";
+import { noiseMl, type Repeatability, type TimelineRow } from "../study/progression";
+import { millilitres, percent, sentence } from "../study/words";
 import { el, svg } from "../ui/dom";
+import { t } from "../ui/i18n";
+import type { Mark } from "../xnat/marks";
 import { dateScale, dayNumber, monthName, type Scale, volumeScale } from "./scales";
 
 const WIDTH = 420;
-const HEIGHT = 205;
+const HEIGHT = 215;
 const LEFT = 44;
-const RIGHT = 10;
-const TOP = 24;
+const RIGHT = 12;
+const TOP = 26;
 const BOTTOM = 26;
 
 export interface PlotContext {
   readonly currentExamId: string;
   readonly increasePct: number;
   readonly hrefOf: (examId: string) => string;
+  readonly repeatability?: Repeatability | null;
+  /** Rows of each lesion; none where there is only one. */
+  readonly lesions?: readonly (readonly TimelineRow[])[];
+  readonly marks?: readonly Mark[];
 }
 
 /** The plot with its tooltip; `rows` may be empty. */
 export function plot(rows: readonly TimelineRow[], context: PlotContext): HTMLElement {
   const measured = rows.filter((row) => row.point.volumeMl !== null && row.point.date !== "");
   const main = measured.filter((row) => row.followed);
-  if (measured.length === 0) return el("p", { class: "quiet" }, "No measured exam yet.");
-  const threshold = thresholdMl(main, context.increasePct);
-  const top = Math.max(...measured.map((row) => row.point.volumeMl ?? 0), threshold ?? 0);
-  const x = dateScale(
-    measured.map((row) => row.point.date),
-    LEFT,
-    WIDTH - RIGHT,
-  );
+  if (measured.length === 0) return el("p", { class: "quiet" }, t("No measured exam yet."));
+  const lesions = context.lesions ?? [];
+  const marks = context.marks ?? [];
+  const baseline = commonBaseline(main);
+  const threshold = baseline === null ? null : baseline * (1 + context.increasePct / 100);
+  const noise = baseline === null ? 0 : noiseMl(baseline, context.repeatability ?? null);
+  const values = [...measured, ...lesions.flat()].map((row) => row.point.volumeMl ?? 0);
+  const top = Math.max(...values, threshold ?? 0, (baseline ?? 0) + noise);
+  const dates = [...measured.map((row) => row.point.date), ...marks.map((mark) => mark.date)];
+  const x = dateScale(dates, LEFT, WIDTH - RIGHT);
   const y = volumeScale(top * 1.05, HEIGHT - BOTTOM, TOP);
   const tip = el("div", { class: "tip", role: "status", hidden: true });
   const picture = svg(
@@ -41,11 +51,14 @@ export function plot(rows: readonly TimelineRow[], context: PlotContext): HTMLEl
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       class: "plot",
       role: "group",
-      "aria-label": "Volume over time; the table below has the same values",
+      "aria-label": t("Volume over time; the table below has the same values"),
     },
+    ...band(y, baseline, noise),
     ...axes(x, y),
     ...thresholdLine(y, threshold, context.increasePct),
-    line(main, x, y),
+    ...marks.map((mark) => markLine(mark, x)),
+    ...lesions.flatMap((line, number) => lesionLine(line, number, x, y)),
+    ...lines(main, x, y),
   );
   // The current exam's marks come last, so that they lie on top.
   const ordered = [...measured].sort((a, b) => rank(a, context) - rank(b, context));
@@ -53,12 +66,21 @@ export function plot(rows: readonly TimelineRow[], context: PlotContext): HTMLEl
   return el("div", { class: "plot-box" }, picture, tip);
 }
 
-/** The volume from which on an exam counts as grown, for a baseline that is the same for all; else `null`. */
-function thresholdMl(main: readonly TimelineRow[], increasePct: number): number | null {
-  const baselines = new Set(main.map((row) => row.baseline).filter((baseline) => baseline !== null));
-  const [only] = baselines;
-  if (baselines.size !== 1 || only === undefined || only.volumeMl === null || only.volumeMl === 0) return null;
-  return only.volumeMl * (1 + increasePct / 100);
+/** The baseline that is the same for all values; `null` where there is none, or it is zero. */
+function commonBaseline(main: readonly TimelineRow[]): number | null {
+  const [only, ...others] = new Set(main.map((row) => row.baseline).filter((baseline) => baseline !== null));
+  return only === undefined || others.length > 0 || only.volumeMl === 0 ? null : only.volumeMl;
+}
+
+function band(y: Scale, baseline: number | null, noise: number): SVGElement[] {
+  if (baseline === null || noise <= 0) return [];
+  const [high, low] = [y.at(baseline + noise), y.at(Math.max(baseline - noise, 0))];
+  const box = { class: "noise", x: LEFT, width: WIDTH - RIGHT - LEFT, y: high, height: low - high };
+  const words = t("noise \u00B1{ml} mL", { ml: millilitres(noise) });
+  return [
+    svg("rect", box, svg("title", {}, words)),
+    svg("text", { class: "noise-text", x: WIDTH - RIGHT - 4, y: low - 4, "text-anchor": "end" }, words),
+  ];
 }
 
 function axes(x: Scale, y: Scale): SVGElement[] {
@@ -87,21 +109,85 @@ function thresholdLine(y: Scale, threshold: number | null, increasePct: number):
   ];
 }
 
-function line(main: readonly TimelineRow[], x: Scale, y: Scale): SVGElement {
-  const points = main.map(
-    (row) => `${x.at(dayNumber(row.point.date)).toFixed(1)},${y.at(row.point.volumeMl ?? 0).toFixed(1)}`,
+function markLine(mark: Mark, x: Scale): SVGElement {
+  const at = x.at(dayNumber(mark.date));
+  const words = markWords(mark);
+  return svg(
+    "g",
+    { class: "event", role: "img", "aria-label": words },
+    svg("title", {}, words),
+    svg("line", { x1: at, x2: at, y1: TOP - 8, y2: HEIGHT - BOTTOM }),
+    svg("text", { x: at, y: TOP - 12, "text-anchor": "middle" }, kindWords(mark).slice(0, 3)),
   );
-  return svg("polyline", { class: "line", points: points.join(" ") });
+}
+
+export function kindWords(mark: Pick<Mark, "kind">): string {
+  return { surgery: t("Surgery"), radiotherapy: t("Radiotherapy"), drug: t("Drug"), other: t("Other") }[mark.kind];
+}
+
+export function markWords(mark: Mark): string {
+  return `${mark.date}: ${kindWords(mark)}${mark.note === "" ? "" : `, ${mark.note}`}`;
+}
+
+/** The followed values, joined where they are of one model: nothing leads from one version to another. */
+function lines(main: readonly TimelineRow[], x: Scale, y: Scale): SVGElement[] {
+  const models = [...new Set(main.map((row) => row.point.model))];
+  return models.map((model) =>
+    svg("polyline", {
+      class: "line",
+      points: pointsOf(
+        main.filter((row) => row.point.model === model),
+        x,
+        y,
+      ),
+    }),
+  );
+}
+
+function lesionLine(rows: readonly TimelineRow[], number: number, x: Scale, y: Scale): SVGElement[] {
+  const last = rows.at(-1);
+  if (last === undefined) return [];
+  const name = lesionName(number);
+  const kind = `lesion lesion-${number % 6}`;
+  const [lx, ly] = place(last, x, y);
+  return [
+    svg("polyline", { class: kind, points: pointsOf(rows, x, y) }),
+    ...rows.map((row) => {
+      const [cx, cy] = place(row, x, y);
+      return svg("circle", { class: kind, cx, cy, r: 2.5 }, svg("title", {}, `${name}: ${sentence(row)}`));
+    }),
+    svg("text", { class: `${kind} name`, x: lx - 6, y: ly - 6, "text-anchor": "end" }, name),
+  ];
+}
+
+export function lesionName(number: number): string {
+  return `L${number + 1}`;
+}
+
+function pointsOf(rows: readonly TimelineRow[], x: Scale, y: Scale): string {
+  return rows
+    .map((row) =>
+      place(row, x, y)
+        .map((value) => value.toFixed(1))
+        .join(","),
+    )
+    .join(" ");
+}
+
+function place(row: TimelineRow, x: Scale, y: Scale): [number, number] {
+  return [x.at(dayNumber(row.point.date)), y.at(row.point.volumeMl ?? 0)];
 }
 
 function mark(row: TimelineRow, x: Scale, y: Scale, context: PlotContext, tip: HTMLElement): SVGElement {
-  const [cx, cy] = [x.at(dayNumber(row.point.date)), y.at(row.point.volumeMl ?? 0)];
-  const words = sentence(row);
+  const [cx, cy] = place(row, x, y);
+  const parts = row.followed ? lesionWords(row, context.lesions ?? []) : "";
+  const words = sentence(row) + parts;
   const kinds = [
     "mark",
     row.point.origin,
-    row.followed ? "followed" : "former",
+    row.followed && row.verdict !== "other-model" ? "followed" : "former",
     row.crossed ? "crossed" : "",
+    row.verdict === "uncertain" ? "uncertain" : "",
     isCurrent(row, context) ? "current" : "",
   ];
   const link = svg(
@@ -134,6 +220,16 @@ function mark(row: TimelineRow, x: Scale, y: Scale, context: PlotContext, tip: H
     if (event.key === "Escape") close();
   });
   return link;
+}
+
+function lesionWords(row: TimelineRow, lesions: readonly (readonly TimelineRow[])[]): string {
+  const parts = lesions.flatMap((line, number) => {
+    const here = line.find((each) => each.point.examId === row.point.examId);
+    return here === undefined
+      ? []
+      : [`${lesionName(number)} ${millilitres(here.point.volumeMl ?? 0)} mL (${percent(here)})`];
+  });
+  return parts.length === 0 ? "" : `; ${parts.join("; ")}`;
 }
 
 /** A circle for the AI, a diamond for a reader. */

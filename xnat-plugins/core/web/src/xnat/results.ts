@@ -2,7 +2,8 @@
 
 import { XnatClient, path } from "./client";
 import type { Manifest } from "./studies";
-import { Row, tableRows } from "./tables";
+import type { Lesion } from "../study/lesions";
+import { asArray, isObject, Row, tableRows } from "./tables";
 
 export type Origin = "ai" | "edited";
 
@@ -27,6 +28,21 @@ export interface Result {
   /** Label of the AI result that an edited one corrects. */
   readonly originalLabel: string;
   readonly warnings: string;
+  /** Its parts; `null` where the result does not tell them. */
+  readonly lesions: readonly Lesion[] | null;
+  /** How a correction differs from the AI's mask; `null` where that is not told. */
+  readonly comparison: Comparison | null;
+}
+
+/** A corrected mask beside the one it corrects. */
+export interface Comparison {
+  readonly dice: number;
+  /** `null` where one of them is empty. */
+  readonly hd95Mm: number | null;
+  readonly addedMl: number;
+  readonly removedMl: number;
+  readonly addedVoxels: number;
+  readonly removedVoxels: number;
 }
 
 /** An assessor of an exam, of whatever type. */
@@ -49,6 +65,8 @@ const FIELDS = [
   "reader",
   "original_label",
   "warnings",
+  "lesions",
+  "comparison",
 ] as const;
 
 /** All results of these exams with one request, oldest first. */
@@ -99,7 +117,45 @@ function resultOf(row: Row, type: string, measure: string): Result {
     reader: own("reader"),
     originalLabel: own("original_label"),
     warnings: own("warnings"),
+    lesions: readLesions(own("lesions"), row.number(`${type}/${measure}`, measure)),
+    comparison: readComparison(own("comparison")),
   };
+}
+
+function readLesions(text: string, volumeMl: number | null): Lesion[] | null {
+  const list = parsed(text);
+  if (!Array.isArray(list)) return volumeMl === 0 ? [] : null;
+  return list.filter(isObject).map((each) => {
+    const row = new Row(each);
+    const [x, y, z] = asArray(each["centre_mm"]).map((value) => (typeof value === "number" ? value : 0));
+    return {
+      volumeMl: row.number("volume_ml") ?? 0,
+      centreMm: [x ?? 0, y ?? 0, z ?? 0],
+      trackingUid: row.text("tracking_uid"),
+    };
+  });
+}
+
+function readComparison(text: string): Comparison | null {
+  const row = new Row(parsed(text));
+  const dice = row.number("dice");
+  if (dice === null) return null;
+  return {
+    dice,
+    hd95Mm: row.number("hd95_mm"),
+    addedMl: row.number("added_ml") ?? 0,
+    removedMl: row.number("removed_ml") ?? 0,
+    addedVoxels: row.number("added_voxels") ?? 0,
+    removedVoxels: row.number("removed_voxels") ?? 0,
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
 }
 
 /** Results of one exam, oldest first. */

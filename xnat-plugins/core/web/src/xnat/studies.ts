@@ -1,5 +1,6 @@
 /** The studies of this site and their manifests, from XNAT's configuration service. */
 
+import type { Repeatability } from "../study/progression";
 import { XnatClient, XnatError, path } from "./client";
 import { asArray, isObject, Row } from "./tables";
 
@@ -11,6 +12,8 @@ export interface StudyPlace {
 }
 
 export type BaselineKind = "first" | "lowest" | "previous";
+/** What is hidden until one has answered: nothing, what other readers said and drew, or the model's result as well. */
+export type Blind = "none" | "readers" | "result";
 export type Mode = "shadow" | "assist" | "live";
 
 /** The part of a study's manifest that the pages use. */
@@ -32,6 +35,9 @@ export interface Manifest {
   readonly measure: string;
   readonly baseline: BaselineKind;
   readonly increasePct: number;
+  /** Measurement noise; `null` where the study does not tell it. */
+  readonly repeatability: Repeatability | null;
+  readonly blind: Blind;
   readonly editable: boolean;
 }
 
@@ -64,6 +70,8 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
   const row = new Row(json);
   const progression = new Row(json["progression"]);
   const edit = isObject(json["edit"]) ? json["edit"] : {};
+  const noise = new Row(isObject(json["progression"]) ? json["progression"]["repeatability"] : null);
+  const pct = noise.number("pct");
   const increase = progression.number("increase_pct");
   return {
     id: row.text("id"),
@@ -79,6 +87,8 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     measure: progression.text("measure") || "lesion_volume_ml",
     baseline: oneOf(progression.text("baseline"), ["first", "lowest", "previous"], "first"),
     increasePct: increase !== null && increase > 0 ? increase : DEFAULT_INCREASE_PCT,
+    repeatability: pct === null ? null : { pct, floorMl: noise.number("floor_ml") ?? 0 },
+    blind: oneOf(new Row(json["readers"]).text("blind"), ["none", "readers", "result"], "none"),
     editable: asArray(edit["collections"]).length > 0,
   };
 }

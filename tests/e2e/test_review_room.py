@@ -1,0 +1,134 @@
+"""The review room as a reader uses it, on phantoms: longitudinal view, form, corrections (`helpers.review_room`)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from helpers.review_room import FIRST, LAST, PASSWORD, SECOND, UNPROCESSED, Exam, Room, start_room
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins")]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """One hub for all tests of this file."""
+    running = start_room(tmp_path_factory.mktemp("room"))
+    yield running
+    running.hub.stop()
+
+
+def open_review(room: Room, page: Page, exam: Exam, *, login: str = "reader", viewer: bool = False) -> None:
+    """Open an exam's review as this reader; without `viewer` the frame stays empty, which saves seconds."""
+    if not viewer:
+        page.route("**/viewer/**", lambda route: route.abort())
+        page.route("**/VIEWER?**", lambda route: route.abort())
+    page.goto(f"{room.url}/overread/review?project=BTS&experiment={room.session(exam)}")
+    page.locator("input[name=password], main.review").first.wait_for()
+    if page.locator("input[name=password]").count():
+        page.locator("input[name=username]").fill(login)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("button[type=submit]").click()
+    expect(page.locator("main.review")).to_be_visible()
+
+
+def verdicts(page: Page) -> dict[str, str]:
+    """Return what the table says of each exam's value that counts."""
+    rows = page.locator("table.volumes:not(.lesions) tbody tr.followed").all()
+    return {row.locator("th").inner_text(): row.get_attribute("data-verdict") or "" for row in rows}
+
+
+def test_a_patient_is_followed_over_exams_lesions_and_versions(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, LAST)
+    expect(page.locator("table.volumes.lesions")).to_be_visible()
+    # The value of the older version stands there, and is compared with nothing.
+    assert verdicts(page) == {
+        "2023-07-10": "other-model",
+        "2024-01-10": "baseline",
+        "2024-07-10": "increase",
+        "2025-01-10": "progression",
+    }
+    # Each lesion has its own line, and they add up to the total.
+    lines = [row.locator("td.number").all_inner_texts() for row in page.locator("table.lesions tbody tr").all()]
+    assert len(lines) == 3
+    for first, second, total in zip(*(line[:3] for line in lines), strict=True):
+        assert float(first) + float(second) == pytest.approx(float(total), abs=0.02)
+    expect(page.locator("svg.plot polyline.lesion")).to_have_count(2)
+
+    # A baseline of one's own choice, and another threshold, stay over a reload and lead on to the other exams.
+    page.locator("#baseline").select_option(label="2024-07-10")
+    page.locator("#threshold").fill("120")
+    assert verdicts(page)["2025-01-10"] == "increase"
+    page.reload()
+    expect(page.locator("#threshold")).to_have_value("120")
+    assert verdicts(page) == {
+        "2023-07-10": "other-model", "2024-01-10": "before", "2024-07-10": "baseline", "2025-01-10": "increase",
+    }  # fmt: skip
+    link = page.locator("table.volumes tbody a").first.get_attribute("href") or ""
+    assert "threshold=120" in link
+    page.locator("#model").select_option("brain-tumor-segmentation 1.0.0")
+    assert set(verdicts(page).values()) == {"other-model"}  # the chosen baseline is of the other version
+    page.screenshot(path=pictures / "room-versions.png")
+
+
+def test_a_prior_without_value_is_processed_from_the_page(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, SECOND)
+    items = page.locator(".priors li")
+    expect(items).to_have_count(2)
+    expect(items.nth(1)).to_contain_text("only brain-tumor-segmentation 1.0.0")
+    page.screenshot(path=pictures / "room-priors.png", full_page=True)
+    page.get_by_role("button", name="Process the exam of 2023-01-10").click()
+    expect(page.locator("table.volumes tbody a", has_text="2023-01-10")).to_be_visible()
+    expect(items).to_have_count(1)
+    assert verdicts(page)["2023-01-10"] == "baseline"
+    assert len(room.rows(f"/data/experiments/{room.session(UNPROCESSED)}/assessors")) == 2  # result and mask
+
+
+def test_surgery_is_marked_for_everybody(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, LAST)
+    page.locator("details.dates summary").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".dates .status")).to_contain_text("Give the date")
+    page.locator("#mark-date").fill("2024-09-01")
+    page.locator("#mark-note").fill("<b>resection</b>")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".dates .status")).to_contain_text("Saved")
+    expect(page.locator("svg.plot .event")).to_have_count(1)
+    expect(page.locator(".followed .warning")).to_contain_text("surgery on 2024-09-01")
+    page.locator("#baseline").select_option(label="2025-01-10")
+    expect(page.locator(".followed .warning")).to_have_count(0)
+    page.screenshot(path=pictures / "room-surgery.png")
+    with room.client() as client:
+        (subject,) = [row["ID"] for row in room.rows("/data/projects/BTS/subjects") if row["label"] == LAST.patient]
+        fields = client.get(f"/xapi/custom-fields/projects/BTS/subjects/{subject}/fields").raise_for_status().json()
+    (mark,) = [value for key, value in fields.items() if key.startswith("overread-mark:")]
+    assert mark == {"date": "2024-09-01", "kind": "surgery", "note": "<b>resection</b>", "by": "reader"}
+    page.reload()
+    page.locator("details.dates summary").click()
+    page.locator(".dates li button").click()
+    expect(page.locator("svg.plot .event")).to_have_count(0)
+
+
+def test_table_and_plot_leave_the_page(room: Room, page: Page, pictures: Path, tmp_path: Path) -> None:
+    open_review(room, page, FIRST)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as CSV").click()
+    target = tmp_path / "volumes.csv"
+    download.value.save_as(target)
+    rows = list(csv.DictReader(target.read_text("utf-8-sig").splitlines()))
+    totals = [row for row in rows if row["lesion"] == "total"]
+    assert {row["exam_date"] for row in totals} >= {"2023-07-10", "2024-01-10", "2024-07-10", "2025-01-10"}
+    for exam in {row["exam"] for row in rows if row["lesion"] == "1"}:
+        parts = [float(row["volume_ml"]) for row in rows if row["exam"] == exam and row["lesion"] != "total"]
+        (total,) = [float(row["volume_ml"]) for row in totals if row["exam"] == exam and row["counts"] == "yes"]
+        assert sum(parts) == pytest.approx(total, abs=1e-3)
+    assert "Room" not in target.read_text("utf-8"), "an export names no patient"
+    page.emulate_media(media="print")
+    expect(page.locator(".stage")).to_be_hidden()
+    expect(page.locator("table.volumes").first).to_be_visible()
+    expect(page.locator(".controls")).to_be_hidden()
+    page.screenshot(path=pictures / "room-print.png", full_page=True)

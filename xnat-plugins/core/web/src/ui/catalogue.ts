@@ -1,0 +1,1 @@
+export const CATALOGUES: Readonly<Record<string, Readonly<Record<string, string>>>> = { de: {} };
