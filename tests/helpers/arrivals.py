@@ -126,14 +126,14 @@ def file_bytes(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def wait_until(found: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
+def wait_until(found: Callable[[], Any], *, timeout_s: float = 20.0, look_every_s: float = 0.02) -> Any:
     """Return what `found` returns as soon as that is true."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = found()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(look_every_s)
     raise AssertionError(f"it did not come true within {timeout_s} s")
 
 
