@@ -349,9 +349,9 @@ def test_sharing_a_session_or_subject_shares_not_what_hangs_on_it(
 
 
 def test_routes_that_xnat_has_and_the_hub_lacks_say_so(admin: httpx.Client, session: str) -> None:
-    answer = admin.get(f"/data/experiments/{session}/reconstructions?format=json")
+    answer = admin.put(f"/data/experiments/{session}/reconstructions/R?format=json")
     assert answer.status_code == 501
-    assert "/data/experiments/{session}/reconstructions" in answer.text
+    assert "/data/experiments/{session}/reconstructions/{reconstruction}" in answer.text
     assert admin.get("/data/no/such/thing").status_code == 404
 
 

@@ -39,6 +39,7 @@ class FakeRunner:
     work: Work = do_nothing
     outlives_hub: bool = False
     backend: str = "fake"
+    digest: str = DIGEST
     started: list[RunSpec] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
@@ -50,7 +51,7 @@ class FakeRunner:
 
     def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:
         self.prepared.append(image)
-        return digest or DIGEST
+        return digest or self.digest
 
     def start(self, spec: RunSpec, *, listener: Listener) -> str:
         self.started.append(spec)

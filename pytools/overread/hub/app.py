@@ -25,8 +25,10 @@ from overread.hub.areas import (
     dicomscp,
     dicomweb,
     docker,
+    downloads,
     events,
     experiments,
+    headers,
     health,
     history,
     importer,
@@ -46,6 +48,7 @@ from overread.hub.areas import (
     tokens,
     users,
     viewer,
+    vocabulary,
     workflows,
 )
 from overread.hub.core import Hub
@@ -76,6 +79,9 @@ AREAS = (
     assessors,
     resources,
     catalogs,
+    downloads,
+    headers,
+    vocabulary,
     sharing,
     history,
     users,

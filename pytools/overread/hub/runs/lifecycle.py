@@ -29,6 +29,7 @@ from overread.hub.runs.documents import find_wrapper
 from overread.hub.runs.ends import finish
 from overread.hub.runs.faults import is_temporary, told
 from overread.hub.runs.launch import caller_of
+from overread.hub.runs.novelty import is_new
 from overread.hub.runs.outputs import not_applicable, store_outputs
 from overread.hub.runs.priorities import attempts_of
 from overread.hub.runs.resolve import resolve_run
@@ -123,11 +124,14 @@ class Life:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         resolved = self._resolve()
+        digest = self._prepare(self._id, resolved)
+        with self._change() as (db, container):
+            if not is_new(db, self._hub, container, image_digest=digest):
+                return
+            container.image_digest = digest
         self._stage = states.SETUP
         for one in resolved["setup-commands"]:
             self._special(one, f"Setup of {one['parent-source-object-name']} by {one['docker-image']}")
-        self._stage = states.STAGING
-        digest = self._prepare(self._id, resolved)
         self._stage = states.FAILED
         self._complete(self._start(self._id, resolved, self._folder, digest), resolved)
 

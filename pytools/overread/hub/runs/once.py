@@ -13,8 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.items.folders import owner_of
-from overread.hub.models import Experiment, Instance, Project, Resource, ResourceFile, Scan, Subject
+from overread.hub.models import Container, Experiment, Instance, Project, Resource, ResourceFile, Scan, Subject
 from overread.hub.runs.documents import Wrapper
+from overread.hub.runs.process import ProcessRunner
 from overread.study.selection import is_source_image
 
 if TYPE_CHECKING:
@@ -22,9 +23,23 @@ if TYPE_CHECKING:
 
 
 def once_key(
-    db: Session, hub: Hub, wrapper: Wrapper, item: Project | Subject | Experiment | Scan | Resource
+    db: Session,
+    hub: Hub,
+    wrapper: Wrapper,
+    item: Project | Subject | Experiment | Scan | Resource,
+    *,
+    image_digest: str = "",
 ) -> str | None:
     """Return the key of an automatic run of `wrapper` on `item`.
+
+    Parameters
+    ----------
+    db, hub
+        Transaction and hub.
+    wrapper, item
+        What would run, and on what.
+    image_digest
+        Digest of the image that was made ready; "" takes the one that is expected (`expected_digest`).
 
     Returns
     -------
@@ -36,15 +51,45 @@ def once_key(
     content = _content(db, item)
     if content is None:
         return None
-    image = hub.images.find(str(wrapper.command["image"]))
     about = [
         wrapper.id,
         wrapper.command["name"],
         wrapper.command["version"],
-        image.digest if image is not None else "",
+        image_digest or expected_digest(db, hub, wrapper),
         content,
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def expected_digest(db: Session, hub: Hub, wrapper: Wrapper) -> str:
+    """Return the digest of the image that a run of `wrapper` would use, as far as it is known without an engine.
+
+    Returns
+    -------
+    str
+        That which the command pins; else that of the image folder, where folders are run; else that of the image which
+        the wrapper's last run used on such an engine. "" if there was none: once the first run's image is ready, its
+        key is made anew, and so is that of a run whose image has been replaced under the same name.
+    """
+    pinned = str(wrapper.command.get("hash") or "") or str(wrapper.command["image"]).partition("@")[2]
+    if pinned.startswith("sha256:"):
+        return pinned
+    runner = hub.runs.runner
+    if runner.backend == ProcessRunner.backend:
+        image = hub.images.find(str(wrapper.command["image"]))
+        return image.digest if image is not None else ""
+    earlier = (
+        select(Container.image_digest)
+        .where(
+            Container.wrapper_id == wrapper.id,
+            Container.parent_id.is_(None),
+            Container.image_digest != "",
+            Container.versions["backend"].as_string() == runner.backend,
+        )
+        .order_by(Container.id.desc())
+        .limit(1)
+    )
+    return db.scalar(earlier) or ""
 
 
 def _content(db: Session, item: Project | Subject | Experiment | Scan | Resource) -> Any:

@@ -7,7 +7,6 @@ turns, so that one with a thousand runs keeps no other waiting; within a project
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -19,20 +18,16 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from overread.errors import RunnerError
-from overread.hub.errors import HubError
-from overread.hub.eventservice import deliveries
-from overread.hub.items import uris
-from overread.hub.models import Container, Workflow
+from overread.hub.models import Container
 from overread.hub.models.base import utc_now
 from overread.hub.runs import states
-from overread.hub.runs.documents import find_wrapper
 from overread.hub.runs.ends import finish
 from overread.hub.runs.faults import is_temporary
 from overread.hub.runs.lifecycle import LONGEST_DELAY_S, Life
-from overread.hub.runs.once import once_key
+from overread.hub.runs.novelty import is_new
 from overread.hub.runs.priorities import CPU, GPU, attempts_of
 from overread.hub.runs.runner import Runner
-from overread.hub.runs.spec import run_folder, run_name
+from overread.hub.runs.spec import run_name
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -188,7 +183,7 @@ class RunQueue:
                 container = self._next(db, slot)
                 if container is None:
                     return None
-                if not self._is_new(db, container):
+                if not is_new(db, self._hub, container):
                     continue
                 container.attempts += 1
                 container.not_before = None
@@ -212,39 +207,6 @@ class RunQueue:
 
     def _most(self, container: Container) -> int:
         return attempts_of(container.inputs, usual=self._hub.config.run_attempts)
-
-    def _is_new(self, db: Session, container: Container) -> bool:
-        """Look again whether an automatic run is new: more images may have come since it was queued.
-
-        One that would repeat another is taken away; the delivery that caused it says so.
-        """
-        if container.once_key is None:
-            return True
-        try:
-            wrapper = find_wrapper(db, container.wrapper_id, project=container.project)
-            root = wrapper.root
-            key = (
-                once_key(db, self._hub, wrapper, uris.resolve(db, self._hub, container.inputs[root["name"]]))
-                if root
-                else None
-            )
-        except (HubError, KeyError):
-            return True  # resolving it will say what is wrong
-        if key is None or key == container.once_key:
-            return True
-        twin = db.scalar(select(Container).where(Container.once_key == key))
-        if twin is None:
-            container.once_key = key
-            return True
-        deliveries.note(db, container.origin, f"Nothing to do: run {twin.id} looks at the same series.")
-        workflow = db.get(Workflow, container.workflow_id) if container.workflow_id is not None else None
-        shutil.rmtree(run_folder(self._hub, container.id), ignore_errors=True)
-        db.delete(container)
-        db.flush()
-        if workflow is not None:
-            db.delete(workflow)
-            db.flush()
-        return False
 
 
 def _due(slot: Slot) -> Select[Container]:
