@@ -50,13 +50,13 @@ def test_first_run_names_every_step(applied: tuple[Site, Result]) -> None:
     assert first.exit_code == 0, first.output
     report = json.loads(first.stdout)
     assert (report["server"], report["study"]) == (site.hub.url, "knee")
-    assert {step["outcome"] for step in report["steps"]} <= {"created", "updated", "unchanged"}
+    assert {step["outcome"] for step in report["steps"]} <= {"created", "updated", "unchanged", "note"}
     assert {"project", "receiver", "form", "subscription"} <= {s["name"].partition(" ")[0] for s in report["steps"]}
 
 
 def test_second_run_changes_nothing(applied: tuple[Site, Result]) -> None:
     second = applied[0].apply()
-    assert (second.exit_code, outcomes(second)) == (0, {"unchanged"})
+    assert (second.exit_code, outcomes(second)) == (0, {"unchanged"}), second.output
     assert second.stderr.startswith("0 of ")
 
 
@@ -77,8 +77,8 @@ def test_server_has_the_study_afterwards(applied: tuple[Site, Result]) -> None:
         assert receiver["projectRoutingExpression"].endswith("r:KNEE")
 
 
-def test_dry_run_changes_nothing(untouched: Site) -> None:
-    result = untouched.apply("--dry-run")
+def test_plan_changes_nothing(untouched: Site) -> None:
+    result = untouched.run("study", "plan", str(untouched.manifest))
     assert result.exit_code == 0, result.output
     assert "to create    project KNEE  (Knee effusion)\n" in result.stdout
     with untouched.hub.client() as client:
@@ -133,3 +133,24 @@ def test_missing_plugin_says_which_jar_to_put_where(site: Site) -> None:
         "Error: datatype elbow:resultData: the server does not know it; build overread-knee-1.2.0"
     )
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_destroy_leaves_data_and_takes_the_rest(site: Site) -> None:
+    assert site.apply().exit_code == 0
+    arguments = ("study", "destroy", str(site.manifest), "--dicom-port", str(site.dicom_port))
+    assert site.run(*arguments).exit_code == 2, "only with --keep-data"
+    with site.hub.client() as client:
+        client.put("/data/projects/KNEE/subjects/S/experiments/E", params={"xsiType": "xnat:mrSessionData"})
+    result = site.run(*arguments, "--keep-data")
+    assert result.exit_code == 0, result.output
+    assert "updated      receiver KNEE:" in result.stdout
+    with site.hub.client() as client:
+        assert client.get("/data/projects/KNEE/experiments/E").status_code == 200
+        assert client.get("/xapi/events/subscriptions").json() == []
+        assert client.get("/xapi/commands").json() == []
+        assert [r for r in client.get("/xapi/dicomscp").json() if r["aeTitle"] == "KNEE"] == []
+        assert client.get("/data/config/overread/studies", params={"contents": "true"}).json() == {}
+        assert client.get("/xapi/customforms", params={"projectId": "KNEE"}).json() != []
+    again = site.run(*arguments, "--keep-data")
+    assert (again.exit_code, outcomes(again)) == (0, {"unchanged", "note"})
+    assert site.apply().exit_code == 0

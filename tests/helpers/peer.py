@@ -32,6 +32,8 @@ class Peer:
         self.forms: dict[str, dict[str, Any]] = {}
         self.texts: dict[str, str] = {}
         self.events_on = False
+        self.version, self.plugins = "1.9.3", {"containers": "3.7.3", "ohifViewerPlugin": "3.7.2"}
+        self.scripts: dict[str, str] = {}
         self.forgetful = False
         self.sent: list[Request] = []
         self._last_id = 0
@@ -63,6 +65,8 @@ class Peer:
 
     def _read(self, path: str) -> Any:
         lists: dict[str, Any] = {
+            "/xapi/siteConfig/buildInfo": {"version": self.version},
+            "/xapi/plugins": {key: {"id": key, "version": version} for key, version in self.plugins.items()},
             "/xapi/schemas": list(self.schemas),
             "/xapi/commands": list(self.commands.values()),
             "/xapi/docker/images": [{"image-id": i, "tags": [t], "labels": {}} for t, i in self.images.items()],
@@ -71,6 +75,7 @@ class Peer:
             "/xapi/events/subscriptions": list(self.subscriptions.values()),
             "/xapi/customforms": list(self.forms.values()),
             **self.texts,
+            **self.scripts,
         }
         return lists[path] if path in lists else self._read_one(path)
 
@@ -100,6 +105,11 @@ class Peer:
             r"PUT /xapi/events/prefs": self._prefs,
             r"POST /xapi/events/subscription": lambda _, r: self._new(self.subscriptions, {"valid": True, **r.json}),
             r"PUT /xapi/events/subscription/(\d+)": lambda m, r: self._replace(self.subscriptions, int(m[1]), r.json),
+            r"DELETE /xapi/dicomscp/(\d+)": lambda m, _: self._delete(self.receivers, int(m[1])),
+            r"DELETE /xapi/events/subscription/(\d+)": lambda m, _: self._delete(self.subscriptions, int(m[1])),
+            r"DELETE /xapi/commands/(\d+)": self._delete_command,
+            r"PUT (/xapi/projects/[^/]+/wrappers/\d+)/disabled": self._disable,
+            r"PUT (/xapi/anonymize/projects/[^/]+(?:/enabled)?)": self._script,
             r"PUT /xapi/customforms/save": self._form,
             r"PUT (/data/(?:projects/[^/]+/)?config/.+)": self._text,
         }
@@ -144,6 +154,25 @@ class Peer:
 
     def _enable(self, match: re.Match[str], _: Request) -> Answer:
         self.enabled.add(match[1])
+        return Answer(200, "")
+
+    def _disable(self, match: re.Match[str], _: Request) -> Answer:
+        self.enabled.discard(f"{match[1]}/enabled")
+        return Answer(200, "")
+
+    def _delete(self, table: dict[int, dict[str, Any]], number: int) -> Answer:
+        del table[number]
+        return Answer(204, "")
+
+    def _delete_command(self, match: re.Match[str], _: Request) -> Answer:
+        for wrapper in self.commands.pop(int(match[1]))["xnat"]:
+            of_it = re.compile(rf".*/wrappers/{wrapper['id']}/.*")
+            self.enabled = {path for path in self.enabled if not of_it.fullmatch(path)}
+            self.configs = {path: value for path, value in self.configs.items() if not of_it.fullmatch(path)}
+        return Answer(204, "")
+
+    def _script(self, match: re.Match[str], request: Request) -> Answer:
+        self.scripts[match[1]] = request.text if request.text is not None else json.dumps(request.json)
         return Answer(200, "")
 
     def _config(self, match: re.Match[str], request: Request) -> Answer:

@@ -11,6 +11,9 @@ import click
 from overread.errors import OverreadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overread.xnat.apply import Done
     from overread.xnat.bundle import StudyBundle
     from overread.xnat.connection import Archive
 
@@ -20,7 +23,8 @@ _WOULD = {
     "update": "to update",
     "unchanged": "unchanged",
     "wait": "to create",
-    "refuse": "missing",
+    "refuse": "in the way",
+    "note": "note",
 }
 
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -75,21 +79,85 @@ def schema() -> None:
     click.echo(json.dumps(document, indent=2))
 
 
+_SERVER = click.option("--server", required=True, envvar="OVERREAD_SERVER", help="Such as https://xnat.example.org.")
+_USER = click.option("--user", required=True, envvar="OVERREAD_USER", help="An administrator of the server.")
+_PORT = click.option(
+    "--dicom-port", type=click.IntRange(1, 65535), help="Port of the receiver, instead of the manifest's."
+)
+_ADOPT = click.option(
+    "--adopt", is_flag=True, help="Take over what is there already and differs, made by somebody else."
+)
+
+
+@cli.command("plan")
+@_FILE
+@_SERVER
+@_USER
+@_PORT
+@_ADOPT
+@_JSON
+def plan_(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: bool, as_json: bool) -> None:
+    """Say in words how the server differs from the manifest FILE, and change nothing.
+
+    Exit code 0 when `overread study apply` could do it all, 1 when something is in the way.
+    """
+    from overread.xnat.bundle import load_bundle  # noqa: PLC0415 - `overread --help` stays light
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
+
+    bundle = load_bundle(file)
+    if dicom_port is not None:
+        bundle = bundle.at_port(dicom_port)
+    password = find_password(server, user=user)
+    with open_archive(server, user=user, password=password) as archive:
+        _show_plan(bundle, archive, server=server, adopt=adopt, as_json=as_json)
+
+
+@cli.command("destroy")
+@_FILE
+@_SERVER
+@_USER
+@_PORT
+@click.option("--keep-data", is_flag=True, help="Needed: exams, results and answers are never removed from here.")
+@_JSON
+def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_data: bool, as_json: bool) -> None:
+    """Take the study of the manifest FILE off a server: nothing starts or receives any more, all data stays.
+
+    Removes what `overread study apply` made, and nothing else. A second run changes nothing.
+    """
+    from overread.xnat.bundle import load_bundle  # noqa: PLC0415 - `overread --help` stays light
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
+    from overread.xnat.destroy import destroy as destroy_study  # noqa: PLC0415
+
+    if not keep_data:
+        raise click.UsageError("Say --keep-data. Data is removed by hand, in XNAT, by who answers for it.")
+    bundle = load_bundle(file)
+    if dicom_port is not None:
+        bundle = bundle.at_port(dicom_port)
+    password = find_password(server, user=user)
+    with open_archive(server, user=user, password=password) as archive:
+        told = _telling(lambda tell: destroy_study(bundle, archive, tell=tell), as_json=as_json)
+    if as_json:
+        _dump(server, bundle.manifest.id, [(i.name, i.outcome, i.detail) for i in told])
+        return
+    gone = sum(item.outcome == "updated" for item in told)
+    click.echo(f"{gone} removed or switched off. All data of {bundle.manifest.project} is where it was.", err=True)
+
+
 @cli.command("apply")
 @_FILE
-@click.option("--server", required=True, envvar="OVERREAD_SERVER", help="Address, such as https://xnat.example.org.")
-@click.option("--user", required=True, envvar="OVERREAD_USER", help="An administrator of the server.")
-@click.option("--dicom-port", type=click.IntRange(1, 65535), help="Port of the receiver, instead of the manifest's.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@_SERVER
+@_USER
+@_PORT
+@_ADOPT
 @_JSON
-def apply(file: Path, server: str, user: str, dicom_port: int | None, *, dry_run: bool, as_json: bool) -> None:
+def apply(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: bool, as_json: bool) -> None:
     """Set the study of the manifest FILE up on a server, or bring it up to date there.
 
-    The password is taken from OVERREAD_PASSWORD, or from ~/.netrc. A second run changes nothing.
-    Exit code 0 when all is done, 1 when nothing was, 3 when it stopped half-way (run it again).
+    `overread study plan` shows before what it will do. The password is taken from OVERREAD_PASSWORD, or from ~/.netrc.
+    A second run changes nothing. Exit code 0 when all is done, 1 when nothing was, 3 when it stopped half-way (run it
+    again).
     """
-    from overread.xnat.apply import Done  # noqa: PLC0415 - `overread --help` stays light
-    from overread.xnat.apply import apply as apply_study  # noqa: PLC0415
+    from overread.xnat.apply import apply as apply_study  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.bundle import load_bundle  # noqa: PLC0415
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
 
@@ -97,26 +165,9 @@ def apply(file: Path, server: str, user: str, dicom_port: int | None, *, dry_run
     if dicom_port is not None:
         bundle = bundle.at_port(dicom_port)
     password = find_password(server, user=user)
-    told: list[Done] = []
-
-    def tell(item: Done) -> None:
-        told.append(item)
-        if not as_json:
-            _line(item.outcome, item.name, item.detail)
-
-    try:
-        with open_archive(server, user=user, password=password) as archive:
-            if dry_run:
-                _show_plan(bundle, archive, server=server, as_json=as_json)
-                return
-            done = apply_study(bundle, archive, tell=tell)
-    except OverreadError as error:
-        if not any(item.outcome != "unchanged" for item in told):
-            raise
-        click.echo(f"Error: {error}", err=True)
-        click.echo("Some of it is done; mend this and run the same command again.", err=True)
-        raise click.exceptions.Exit(_PARTLY) from error
-    changed = sum(item.outcome != "unchanged" for item in done)
+    with open_archive(server, user=user, password=password) as archive:
+        done = _telling(lambda tell: apply_study(bundle, archive, tell=tell, adopt=adopt), as_json=as_json)
+    changed = sum(item.outcome in {"created", "updated"} for item in done)
     if as_json:
         _dump(server, bundle.manifest.id, [(i.name, i.outcome, i.detail) for i in done])
         return
@@ -128,19 +179,41 @@ def apply(file: Path, server: str, user: str, dicom_port: int | None, *, dry_run
     )
 
 
-def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, as_json: bool) -> None:
+def _telling(work: Callable[[Callable[[Done], None]], tuple[Done, ...]], *, as_json: bool) -> tuple[Done, ...]:
+    """Do what tells of each of its steps; when it stops half-way, say so and exit with 3."""
+    told: list[Done] = []
+
+    def tell(item: Done) -> None:
+        told.append(item)
+        if not as_json:
+            _line(item.outcome, item.name, item.detail)
+
+    try:
+        return work(tell)
+    except OverreadError as error:
+        if not any(item.outcome in {"created", "updated"} for item in told):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        click.echo("Some of it is done; mend this and run the same command again.", err=True)
+        raise click.exceptions.Exit(_PARTLY) from error
+
+
+def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, adopt: bool, as_json: bool) -> None:
     from overread.xnat.apply import refuse  # noqa: PLC0415
     from overread.xnat.plan import plan  # noqa: PLC0415
     from overread.xnat.state import read_state  # noqa: PLC0415
 
-    steps = plan(bundle, read_state(archive, bundle))
+    steps = plan(bundle, read_state(archive, bundle), adopt=adopt)
     if as_json:
         _dump(server, bundle.manifest.id, [(s.name, s.action, s.detail) for s in steps])
     for step in steps if not as_json else ():
         _line(_WOULD[step.action], step.name, step.detail)
     refuse(steps)
     if not as_json:
-        click.echo("Nothing was changed; run it without --dry-run to do it.", err=True)
+        changes = sum(step.action in {"create", "update", "wait"} for step in steps)
+        click.echo(
+            f"{changes} of {len(steps)} to change. Nothing was changed; do it with overread study apply.", err=True
+        )
 
 
 def _line(outcome: str, name: str, detail: str) -> None:

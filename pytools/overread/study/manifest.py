@@ -215,6 +215,9 @@ class StudyManifest(Spec):
     runs: Runs | None = None
     result: RelativePath = Field(description="Datatype of the result, as YAML.")
     form: RelativePath | None = Field(None, description="Feedback form, as Form.io JSON.")
+    anonymisation: RelativePath | None = Field(
+        None, description="DicomEdit script of the project; without it the project's own is left alone."
+    )
     readers: Readers | None = None
     progression: Progression | None = None
     edit: Edit | None = None

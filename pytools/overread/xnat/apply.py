@@ -15,7 +15,7 @@ from overread.xnat.steps import Step
 
 _MAX_ROUNDS = 4
 
-Outcome = Literal["created", "updated", "unchanged"]
+Outcome = Literal["created", "updated", "unchanged", "note"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Done:
     detail: str = ""
 
 
-def apply(bundle: StudyBundle, archive: Archive, *, tell: Callable[[Done], None]) -> tuple[Done, ...]:
+def apply(
+    bundle: StudyBundle, archive: Archive, *, tell: Callable[[Done], None], adopt: bool = False
+) -> tuple[Done, ...]:
     """Bring a server to what a study needs. A second call changes nothing.
 
     Parameters
@@ -48,6 +50,8 @@ def apply(bundle: StudyBundle, archive: Archive, *, tell: Callable[[Done], None]
         The server.
     tell
         Is called with each step as soon as it is known what became of it.
+    adopt
+        Also change objects that somebody else made.
 
     Returns
     -------
@@ -61,15 +65,15 @@ def apply(bundle: StudyBundle, archive: Archive, *, tell: Callable[[Done], None]
     """
     done: dict[str, Done] = {}
     for _ in range(_MAX_ROUNDS):
-        steps = plan(bundle, read_state(archive, bundle))
+        steps = plan(bundle, read_state(archive, bundle), adopt=adopt)
         refuse(steps)
         pending = [step for step in steps if step.action in {"create", "update"}]
         for step in steps:
-            if step.action == "unchanged" and step.name not in done:
-                _record(done, Done(step.name, "unchanged"), tell)
+            if step.action in {"unchanged", "note"} and step.name not in done:
+                _record(done, Done(step.name, "note" if step.action == "note" else "unchanged", step.detail), tell)
             elif step.action in {"create", "update"}:
                 _send(step, archive, done, tell)
-        if not pending and all(step.action == "unchanged" for step in steps):
+        if not pending and all(step.action in {"unchanged", "note"} for step in steps):
             return tuple(done[step.name] for step in steps)
     raise ArchiveError(
         f"the server waits for what it never gives: {', '.join(s.name for s in steps if s.action == 'wait')}"
@@ -90,7 +94,7 @@ def refuse(steps: tuple[Step, ...]) -> None:
 
 
 def _send(step: Step, archive: Archive, done: dict[str, Done], tell: Callable[[Done], None]) -> None:
-    if step.name in done and done[step.name].outcome != "unchanged":
+    if step.name in done and done[step.name].outcome in {"created", "updated"}:
         # A 200 is no proof: what was sent must be there when one looks again.
         raise Conflict(f"{step.name}: the server took it but does not keep it ({step.detail or 'it is not there'})")
     for request in step.requests:

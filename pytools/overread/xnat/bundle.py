@@ -58,6 +58,8 @@ class StudyBundle:
         The command that measures a corrected collection, if the study lets readers correct.
     form
         Feedback form, if it has one.
+    anonymisation
+        DicomEdit script of its project, if the study brings one.
     """
 
     source: str
@@ -66,6 +68,7 @@ class StudyBundle:
     model: Runnable
     recompute: Runnable | None
     form: FeedbackForm | None
+    anonymisation: str | None = None
 
     def at_port(self, port: int) -> StudyBundle:
         """Give the study's receiver another port, where the manifest's is taken or mapped."""
@@ -141,9 +144,12 @@ class _Reader:
         if manifest.report:
             self._refer(("report", "command"), manifest.report.command, read_command)
         form = self._refer(("form",), manifest.form, read_form) if manifest.form else None
+        script = None
+        if manifest.anonymisation:
+            script = self._refer(("anonymisation",), manifest.anonymisation, lambda text, source: text)  # noqa: ARG005
         if self._problems or datatype is None or model is None:
             return tuple(sorted(set(self._problems)))
-        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form)
+        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form, script)
 
     def _say(self, location: Location, message: str, mend: str) -> None:
         line = line_of(location, self._lines)

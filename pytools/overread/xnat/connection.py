@@ -21,6 +21,7 @@ import xnat.exceptions
 from overread.errors import ArchiveError, Conflict, Denied, NotFound, OverreadError, Unavailable
 
 _ANY_STATUS = range(100, 600)
+_EXPIRED = 401
 _REFUSED, _MISSING, _CONFLICT, _BUSY = (401, 403), 404, 409, (502, 503, 504)
 _PAGE = ("<!doctype html", "<html")
 _MAX_SHOWN = 300
@@ -56,7 +57,7 @@ class Request:
     Parameters
     ----------
     method
-        ``PUT`` or ``POST``.
+        ``PUT``, ``POST`` or ``DELETE``.
     path
         From the server's root, such as ``/xapi/commands``.
     query
@@ -159,7 +160,8 @@ class XnatArchive:
             raise Unavailable(f"GET {path}: the file did not arrive ({type(error).__name__}); try again") from None
 
     def _ask(self, method: str, path: str, **body: Any) -> Answer:
-        verb = {"GET": self._session.get, "PUT": self._session.put, "POST": self._session.post}[method]
+        session = self._session
+        verb = {"GET": session.get, "PUT": session.put, "POST": session.post, "DELETE": session.delete}[method]
         try:
             response = verb(path, accepted_status=_ANY_STATUS, **body)
         except (requests.RequestException, xnat.exceptions.XNATError) as error:
@@ -172,6 +174,8 @@ class XnatArchive:
         if answer.status in range(200, 300):
             return
         why = f"{what}: {answer.status}{_reason(answer.text)}"
+        if answer.status == _EXPIRED:
+            raise Denied(f"{why}; the login of {self._user} is not valid any more: run it again")
         if answer.status in _REFUSED:
             raise Denied(f"{why}; {self._user} may not do this, ask an administrator of the server")
         if answer.status == _MISSING:

@@ -12,9 +12,11 @@ from defusedxml.common import DefusedXmlException
 from overread.plugins.build import jar_name
 from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Request
+from overread.xnat.ownership import guarded, with_record
 from overread.xnat.plan_commands import plan_commands
 from overread.xnat.plan_events import plan_events
 from overread.xnat.plan_form import form_uuid, plan_form
+from overread.xnat.plan_server import plan_images, plan_server, plan_surroundings
 from overread.xnat.state import SITE_CONFIG, STUDY_CONFIG, ServerState
 from overread.xnat.steps import Step, covers, differences
 
@@ -26,7 +28,7 @@ _BY_PATIENT_ID, _BY_STUDY_UID = "(0010,0020):^(.+)$", "(0020,000D):^(.+)$"
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 
 
-def plan(bundle: StudyBundle, state: ServerState) -> tuple[Step, ...]:
+def plan(bundle: StudyBundle, state: ServerState, *, adopt: bool = False) -> tuple[Step, ...]:
     """Plan all steps, in the order in which they must be taken.
 
     Parameters
@@ -35,6 +37,8 @@ def plan(bundle: StudyBundle, state: ServerState) -> tuple[Step, ...]:
         The study.
     state
         What the server has.
+    adopt
+        Also change objects that somebody else made.
 
     Returns
     -------
@@ -42,13 +46,16 @@ def plan(bundle: StudyBundle, state: ServerState) -> tuple[Step, ...]:
         Also those that need nothing. Steps that wait are planned in full by a second call, once the server has the
         things on which they wait.
     """
-    return tuple(
+    planned = tuple(
         step
         for steps in (
+            plan_server(bundle, state),
             _datatype(bundle, state),
             _project(bundle, state),
+            plan_images(bundle, state),
             plan_commands(bundle, state),
             _receiver(bundle, state),
+            plan_surroundings(bundle, state),
             plan_form(bundle, state),
             _study_config(bundle, state),
             _site_config(bundle, state),
@@ -56,6 +63,7 @@ def plan(bundle: StudyBundle, state: ServerState) -> tuple[Step, ...]:
         )
         for step in steps
     )
+    return with_record(planned if adopt else guarded(planned, state), state, bundle.manifest.project)
 
 
 def receiver_document(bundle: StudyBundle) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from overread.commands.model import (
 from overread.xnat.bundle import Runnable, StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.state import ServerState, WrapperState
-from overread.xnat.steps import Step
+from overread.xnat.steps import Step, differences
 
 # Keys that mean the same when they are absent and when they have this value.
 _SILENT_VALUES: Mapping[str, Any] = {
@@ -74,9 +74,17 @@ def _command(command: Command, state: ServerState) -> Step:
         return Step(name, "create", command.image, (Request("POST", "/xapi/commands", json=command.document()),))
     if same_command(have, command):
         return Step(name, "unchanged")
-    return Step(
-        name, "update", command.image, (Request("POST", f"/xapi/commands/{have['id']}", json=command.document()),)
-    )
+    request = Request("POST", f"/xapi/commands/{have['id']}", json=command.document())
+    return Step(name, "update", _changes(have, command), (request,))
+
+
+def _changes(have: Mapping[str, Any], want: Command) -> str:
+    try:
+        theirs = _essence(Command.model_validate(_known_keys(have)))
+    except ValidationError:
+        return "the server's can't be read"
+    ours = _essence(want)
+    return differences(theirs, ours) or differences(ours, theirs) or want.image
 
 
 def _wrapper(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
@@ -99,7 +107,8 @@ def _wrapper(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> Ite
     body = {"inputs": inputs, "outputs": {}}
     request = Request("POST", f"/xapi/projects/{project}/wrappers/{number}/config", json=body)
     known = any(have.defaults.get(key) for key in want)
-    yield Step(names[2], "update" if known else "create", ", ".join(different), (request,))
+    said = differences(have.defaults, {key: want[key] for key in different}) if known else ", ".join(different)
+    yield Step(names[2], "update" if known else "create", said, (request,))
 
 
 def _enable(name: str, path: str, *, enabled: bool) -> Step:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from overread.errors import ArchiveError, Denied
+from overread.errors import ArchiveError, Denied, Unavailable
 from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Archive
 
 STUDY_CONFIG, SITE_CONFIG = "overread/study", "overread/studies"
+MADE_CONFIG = "overread/made"
+_OWNERS = "Owners"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ class ServerState:
         The Event Service is on.
     study_config
         The manifest as it was stored last.
+    made
+        Names of the steps whose objects apply made; None without a record.
+    xnat_version
+        Empty when the server does not say.
+    plugins
+        Plugin id -> version; None when the server does not list them.
+    script, script_enabled
+        The project's anonymisation.
+    orchestration
+        Number of the one that the project has chosen.
+    readers
+        Logins of members who are no owners.
     site_config
         The site's table of studies.
     """
@@ -72,6 +86,13 @@ class ServerState:
     forms: Sequence[Mapping[str, Any]] = ()
     study_config: str | None = None
     site_config: Mapping[str, Any] = field(default_factory=dict)
+    made: frozenset[str] | None = None
+    xnat_version: str = ""
+    plugins: Mapping[str, str] | None = None
+    script: str = ""
+    script_enabled: bool = False
+    orchestration: int | None = None
+    readers: tuple[str, ...] = ()
 
     def command(self, name: str, version: str) -> Mapping[str, Any] | None:
         """Find a command by name and version."""
@@ -108,8 +129,72 @@ def read_state(archive: Archive, bundle: StudyBundle) -> ServerState:
         forms=_forms(archive, project) if has_project else (),
         study_config=_config(archive, f"/data/projects/{project}/config/{STUDY_CONFIG}") if has_project else None,
         site_config=_site_config(archive),
+        xnat_version=_xnat_version(archive),
+        plugins=_plugins(archive),
     )
+    if has_project:
+        state = _with_project(archive, project, state)
     return _with_wrappers(archive, bundle, state)
+
+
+def _with_project(archive: Archive, project: str, state: ServerState) -> ServerState:
+    """Add what is read of a project that is there."""
+    base = f"/xapi/anonymize/projects/{project}"
+    enabled = _quietly(archive, f"{base}/enabled")
+    chosen = _quietly(archive, f"/xapi/orchestration/project/{project}")
+    number = chosen.get("selectedOrchestrationId") if isinstance(chosen, dict) else None
+    script = archive.get(base)
+    users = archive.get(f"/data/projects/{project}/users", {"format": "json"})
+    table = users.value() if users else {}
+    rows = table.get("ResultSet", {}).get("Result", []) if isinstance(table, dict) else []
+    return replace(
+        state,
+        made=_made(archive, project),
+        script=script.text if script else "",
+        script_enabled=enabled is True,
+        orchestration=int(number) if isinstance(number, int) and number > 0 else None,
+        readers=tuple(sorted(str(row.get("login")) for row in rows if row.get("displayname") != _OWNERS)),
+    )
+
+
+def _made(archive: Archive, project: str) -> frozenset[str] | None:
+    text = _config(archive, f"/data/projects/{project}/config/{MADE_CONFIG}")
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    names = value.get("made") if isinstance(value, dict) else None
+    if not isinstance(names, list):
+        raise ArchiveError(
+            f"the record of what is the study's (/data/projects/{project}/config/{MADE_CONFIG}) can't be read; mend or "
+            "remove it, else objects of others could be changed"
+        )
+    return frozenset(map(str, names))
+
+
+def _xnat_version(archive: Archive) -> str:
+    value = _quietly(archive, "/xapi/siteConfig/buildInfo")
+    return str(value.get("version") or "") if isinstance(value, dict) else ""
+
+
+def _plugins(archive: Archive) -> Mapping[str, str] | None:
+    value = _quietly(archive, "/xapi/plugins")
+    if not isinstance(value, dict):
+        return None
+    return {str(key): str(bean.get("version") or "") for key, bean in value.items() if isinstance(bean, dict)}
+
+
+def _quietly(archive: Archive, path: str) -> Any:
+    """Get what a server may lack, as JSON; None where it does."""
+    try:
+        answer = archive.get(path)
+    except Unavailable:
+        raise
+    except ArchiveError:
+        return None
+    return answer.value() if answer else None
 
 
 def _with_wrappers(archive: Archive, bundle: StudyBundle, state: ServerState) -> ServerState:

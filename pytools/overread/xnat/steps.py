@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from overread.xnat.connection import Request
 
-Action = Literal["create", "update", "unchanged", "wait", "refuse"]
+Action = Literal["create", "update", "unchanged", "wait", "refuse", "note"]
+_MAX_NAMED, _MAX_VALUE = 3, 40
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Step:
         What it is, such as ``receiver BTS:8104``; the same in every plan of the study.
     action
         ``create``, ``update``, ``unchanged``; ``wait`` when it depends on an id that an earlier step brings;
-        ``refuse`` when the server lacks what no request can bring.
+        ``refuse`` when the server lacks what no request can bring; ``note`` for what is only said.
     detail
         What is different, what it waits for, or what to do.
     requests
@@ -51,6 +52,32 @@ def covers(have: Any, want: Any) -> bool:
     return str(have).lower() == str(want).lower() if isinstance(want, bool) else str(have) == str(want)
 
 
-def differences(have: Mapping[str, Any], want: Mapping[str, Any]) -> str:
-    """Name the keys of which a server's document says otherwise than ours."""
-    return ", ".join(key for key in want if not covers(have.get(key), want[key]))
+def differences(have: Any, want: Any) -> str:
+    """Say in words in what a server's document differs from ours: ``key: theirs -> ours``, the first few of them."""
+    found = list(_different(have, want, ""))
+    more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+    return ", ".join(found[:_MAX_NAMED]) + more
+
+
+def _different(have: Any, want: Any, path: str) -> Iterator[str]:
+    if covers(have, want):
+        return
+    if isinstance(want, Mapping) and isinstance(have, Mapping):
+        for key in want:
+            yield from _different(have.get(key), want[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(want, (list, tuple)) and isinstance(have, Sequence) and len(have) == len(want):
+        for index, (theirs, ours) in enumerate(zip(have, want, strict=True)):
+            yield from _different(theirs, ours, f"{path}[{index}]")
+    else:
+        yield f"{path}: {_shown(have)} -> {_shown(want)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, Mapping):
+        return f"{len(value)} keys"
+    if isinstance(value, (list, tuple)):
+        return f"{len(value)} items"
+    text = str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
+    return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 3] + "..."

@@ -24,7 +24,7 @@ def bundle(tmp_path: Path) -> StudyBundle:
 
 
 def steps(bundle: StudyBundle, state: ServerState) -> dict[str, Step]:
-    return {step.name: step for step in plan(bundle, state)}
+    return {step.name: step for step in plan(bundle, state, adopt=True)}
 
 
 def accepting(bundle: StudyBundle, accept: list[dict[str, Any]], contexts: list[str]) -> StudyBundle:
