@@ -27,3 +27,8 @@ def assessors_of(db: Session, session_id: str, readable: Collection[str] | None)
     if readable is not None:
         query = query.where(visible(Experiment, readable))
     return list(db.scalars(query))
+
+
+def lent_to(db: Session, project: str) -> str:
+    """Return the project's ID if anything of another is shared into it, else ""."""
+    return project if db.scalar(select(Share.pk).where(Share.project == project).limit(1)) is not None else ""

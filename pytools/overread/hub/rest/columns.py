@@ -14,7 +14,7 @@ from sqlalchemy import Select, SQLColumnExpression, func, literal, select
 from sqlalchemy.orm import aliased
 
 from overread.hub.items.fields import columns_of
-from overread.hub.models import Experiment, Scan, Subject
+from overread.hub.models import Experiment, Scan, Share, Subject
 from overread.hub.rest.names import META, SESSION_ONLY, parse_xpath, short_name_of, short_names
 from overread.hub.schemas import DataType, FieldType, SchemaRegistry
 from overread.hub.schemas.model import Kind
@@ -59,10 +59,15 @@ class Source:
         The type that the list's rows are of.
     model
         Their table.
+    through
+        The project that lists them, if things are shared into it: what is shows the label that it has there, and that
+        project, as in XNAT.
     """
 
-    def __init__(self, schemas: SchemaRegistry, root: str, model: type[Experiment | Scan | Subject]) -> None:
-        self.schemas, self.root, self.model = schemas, root, model
+    def __init__(
+        self, schemas: SchemaRegistry, root: str, model: type[Experiment | Scan | Subject], *, through: str = ""
+    ) -> None:
+        self.schemas, self.root, self.model, self.through = schemas, root, model, through
         self.session = aliased(Experiment, name="session")
         self.subject = aliased(Subject, name="subject_of")
 
@@ -119,10 +124,20 @@ class Source:
         number = field.kind in {"integer", "long", "float", "boolean"}
         return Column(key, value, field.kind, needs, compare=json_number(value) if number else value.as_string())
 
-    def _identity(self, model: Any, path: str) -> Expression | None:
+    def _identity(self, model: Any, path: str) -> Any:
         name = _IDENTITY.get(path)
         found: Expression | None = getattr(model, name, None) if name is not None else None
-        return found
+        return self._shared(model, name) if self.through and name in {"label", "project"} else found
+
+    def _shared(self, model: Any, name: str) -> Expression:
+        """Return label or project of a row as the project sees it that lists it."""
+        own: Expression = getattr(model, name)
+        if model not in {Experiment, Subject, self.subject}:
+            return own
+        kind = "experiment" if model is Experiment else "subject"
+        lent = (Share.kind == kind) & (Share.object_id == model.id) & (Share.project == self.through)
+        told = literal(self.through) if name == "project" else func.nullif(Share.label, "")
+        return func.coalesce(select(told).where(lent).correlate(model).scalar_subquery(), own)
 
     def _needs(self, model: Any) -> frozenset[str]:
         if model is self.session:
@@ -146,8 +161,8 @@ class Source:
         session, subject = frozenset({"session"}), frozenset({"session", "subject"})
         known: dict[str, Callable[[], Column]] = {
             "subject_ID": lambda: Column(name, self.subject_id, needs=session),
-            "subject_label": lambda: Column(name, self.subject.label, needs=subject),
-            "subject_project": lambda: Column(name, self.subject.project, needs=subject),
+            "subject_label": lambda: Column(name, self._identity(self.subject, "label"), needs=subject),
+            "subject_project": lambda: Column(name, self._identity(self.subject, "project"), needs=subject),
             "session_ID": lambda: Column(name, Experiment.session_id),
             "session_label": lambda: Column(name, self.session.label, needs=session),
             "session_project": lambda: Column(name, self.session.project, needs=session),

@@ -14,7 +14,7 @@ from overread.hub.items.deletion import delete_experiment, unshare
 from overread.hub.items.experiments import find_experiment, rename_experiment
 from overread.hub.items.files import owner_of
 from overread.hub.items.subjects import ensure_subject, find_subject
-from overread.hub.items.visibility import visible
+from overread.hub.items.visibility import lent_to, visible
 from overread.hub.models import Experiment, Project, Share, Subject
 from overread.hub.rest import lists
 from overread.hub.rest.columns import Source, root_type
@@ -42,7 +42,7 @@ def list_of_project(call: Call) -> Response:
     project = find_or_refuse_project(call)
     shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == project.id)
     where = (Experiment.project == project.id) | Experiment.id.in_(shared)
-    return _list(call, where, "xnat:subjectAssessorData")
+    return _list(call, where, "xnat:subjectAssessorData", through=lent_to(call.db, project.id))
 
 
 def list_of_subject(call: Call) -> Response:
@@ -52,14 +52,16 @@ def list_of_subject(call: Call) -> Response:
     return _list(call, where, "xnat:subjectAssessorData")
 
 
-def _list(call: Call, where: ColumnElement[bool], default_root: str, *, always: tuple[str, ...] = ()) -> Response:
+def _list(
+    call: Call, where: ColumnElement[bool], default_root: str, *, always: tuple[str, ...] = (), through: str = ""
+) -> Response:
     """Answer a list; `always` are columns that a list of several types has whether asked for or not, as in XNAT."""
     schemas = call.hub.schemas
     names = [*call.query.get("columns", "").split(","), *call.query]
     root = root_type(schemas, default_root, names, call.query.get("xsiType", ""))
     if not schemas.is_a(root, "xnat:experimentData"):
         raise bad_request(f"{call.query.get('xsiType')!r} is no data type of experiments.")
-    source = Source(schemas, root, Experiment)
+    source = Source(schemas, root, Experiment, through=through)
     default = list(_COLUMNS)
     if schemas.is_a(root, "xnat:subjectAssessorData"):
         default += ["subject_ID", "subject_label"]

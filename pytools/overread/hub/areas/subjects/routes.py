@@ -13,7 +13,7 @@ from overread.hub.items.deletion import delete_subject, unshare
 from overread.hub.items.document import Document
 from overread.hub.items.files import owner_of
 from overread.hub.items.subjects import SUBJECT_TYPE, find_subject, rename_subject, save_subject
-from overread.hub.items.visibility import visible
+from overread.hub.items.visibility import lent_to, visible
 from overread.hub.models import Share, Subject
 from overread.hub.rest import lists
 from overread.hub.rest.columns import Source
@@ -33,11 +33,12 @@ def list_of_project(call: Call) -> Response:
     """List a project's subjects, those shared into it included."""
     project = find_or_refuse_project(call)
     shared = select(Share.object_id).where(Share.kind == "subject", Share.project == project.id)
-    return _list(call, (Subject.project == project.id) | Subject.id.in_(shared))
+    where = (Subject.project == project.id) | Subject.id.in_(shared)
+    return _list(call, where, through=lent_to(call.db, project.id))
 
 
-def _list(call: Call, where: ColumnElement[bool]) -> Response:
-    source = Source(call.hub.schemas, SUBJECT_TYPE, Subject)
+def _list(call: Call, where: ColumnElement[bool], *, through: str = "") -> Response:
+    source = Source(call.hub.schemas, SUBJECT_TYPE, Subject, through=through)
     columns = lists.wanted_columns(call, source, _COLUMNS)
     return lists.answer(
         call, source, columns, where=[where], order=Subject.id, uri_prefix="/data/subjects/", uri_key=Subject.id
