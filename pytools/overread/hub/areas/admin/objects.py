@@ -27,19 +27,23 @@ Line = tuple[ReceivedObject, PrearchiveSession | None, Experiment | None]
 def listed(call: Call) -> Response:
     """List the ledger's lines, the newest first.
 
-    ``study``, ``series`` and ``object`` are UIDs or how they begin, ``search`` looks in UIDs of all three kinds, in
-    reasons and in senders; ``state`` and ``project`` narrow it down. Objects of no project are the administrators'.
+    ``study``, ``series`` and ``object`` are UIDs or how they begin, ``search`` looks in those of studies and objects,
+    or else in reasons and senders; ``state`` and ``project`` narrow it down. Objects of no project are the
+    administrators'.
     """
     projects, page = wanted_projects(call), page_of(call)
-    conditions = _conditions(call)
+    numbers = select(ReceivedObject.pk).where(*_conditions(call))
     if projects is not None:
-        conditions.append(func.coalesce(Experiment.project, PrearchiveSession.project).in_(projects))
-    query = lines().where(*conditions)
-    counted = query.with_only_columns(ReceivedObject.pk).order_by(None).subquery()
-    total = call.db.scalar(select(func.count()).select_from(counted)) or 0
-    found = [(line, waits, kept) for line, waits, kept in call.db.execute(
-        query.order_by(ReceivedObject.pk.desc()).offset(page.offset).limit(page.size)
-    )]  # fmt: skip
+        numbers = (
+            numbers.outerjoin(PrearchiveSession, PrearchiveSession.pk == ReceivedObject.prearchive_pk)
+            .outerjoin(Experiment, Experiment.id == ReceivedObject.session_id)
+            .where(func.coalesce(Experiment.project, PrearchiveSession.project).in_(projects))
+        )
+    total = call.db.scalar(select(func.count()).select_from(numbers.subquery())) or 0
+    newest = numbers.order_by(ReceivedObject.pk.desc()).offset(page.offset).limit(page.size)
+    wanted = call.db.scalars(newest).all()
+    query = lines().where(ReceivedObject.pk.in_(wanted)).order_by(ReceivedObject.pk.desc())
+    found = [(line, waits, kept) for line, waits, kept in call.db.execute(query)]
     runs = _runs_of(call, found)
     rows = [row(*one) | {"runs": runs.get(one[0].session_id or "", [])} for one in found]
     return answer(page, rows, total)
@@ -103,7 +107,7 @@ def _conditions(call: Call) -> list[ColumnElement[bool]]:
             found.append(_begins(column, uid))
     search = call.query.get("search", "").strip()
     if _UID.fullmatch(search):
-        found.append(or_(*(_begins(column, search) for column in columns.values())))
+        found.append(or_(*(_begins(columns[name], search) for name in ("study", "object"))))  # these have an index
     elif search:
         found.append(or_(contains(ReceivedObject.reason, search), contains(ReceivedObject.source, search)))
     return found

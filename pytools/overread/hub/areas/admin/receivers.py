@@ -13,7 +13,7 @@ from overread.hub.areas.dicomscp import store
 from overread.hub.http import Call, Route
 from overread.hub.models import ReceivedObject
 
-_LATELY = 100_000
+_LATELY = 50_000
 """So many of the ledger's newest lines are looked at, so that this stays quick however long the ledger is."""
 
 

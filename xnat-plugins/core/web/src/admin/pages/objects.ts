@@ -37,7 +37,7 @@ export const objects: Page = {
       path: "/xapi/overread/objects",
       at: ["objects"],
       label: "Objects",
-      search: "UID, reason or sender",
+      search: "Study or object UID, reason, sender",
       filters: [
         { name: "state", label: "State", options: STATES },
         { name: "project", label: "Project", options: projectChoices(context) },

@@ -35,8 +35,7 @@ function columns(context: Context, status: Status): Column<Rec>[] {
     { title: "State", cell: (row) => (row.flag("enabled") ? badge("enabled") : badge("off")) },
     { title: "Goes to", kind: "wide", cell: target },
     { title: "May send", kind: "wide", cell: allowed },
-    { title: "Has sent lately", kind: "wide", cell: senders },
-    { title: "Last seen", kind: "narrow", cell: (row) => moment(row.text("last-seen")) || "never" },
+    { title: "Last seen", kind: "wide", cell: senders },
     {
       title: "",
       kind: "actions",
@@ -86,23 +85,17 @@ function allowed(row: Rec): Child[] {
   return entries.length === 0 ? [badge("nobody", "bad")] : [entries.join(", ")];
 }
 
+/** When the last object came, and from whom objects came lately. */
 function senders(row: Rec): Child[] {
   const all = row.recs("senders");
   const shown = all.slice(0, 4).map((one) => {
     const refused = one.number("refused") ?? 0;
     const told = count(one.number("objects") ?? 0, "object");
-    return el(
-      "div",
-      {},
-      one.text("sender"),
-      el(
-        "span",
-        { class: "quiet" },
-        ` ${told}${refused > 0 ? `, ${refused} refused` : ""}, ${moment(one.text("last"))}`,
-      ),
-    );
+    const words = `${told}${refused > 0 ? `, ${refused} refused` : ""}`;
+    return el("div", { class: "quiet", title: moment(one.text("last")) }, `${one.text("sender")}: ${words}`);
   });
-  return all.length > 4 ? [...shown, el("div", { class: "quiet" }, `and ${all.length - 4} more`)] : shown;
+  const last = moment(row.text("last-seen")) || el("span", { class: "quiet" }, "never");
+  return [last, ...shown, all.length > 4 ? el("div", { class: "quiet" }, `and ${all.length - 4} more`) : null];
 }
 
 async function edit(context: Context, row: Rec | null): Promise<string | null> {

@@ -20,7 +20,8 @@ export const run: Page = {
     const body = el("div", { class: "columns" });
     const log = new LogView(context, id);
     const line = el("div");
-    show(context.root, head, status.element, line, log.element, body);
+    const rest = el("div");
+    show(context.root, head, status.element, line, log.element, body, rest);
     let shown = "";
     await keepFresh(
       context.signal,
@@ -33,7 +34,8 @@ export const run: Page = {
         shown = print;
         showHead(context, head, found, status);
         show(line, stages(found));
-        show(body, about(found), history(found), values(found), others(found));
+        show(body, about(found), history(found), values(found));
+        show(rest, others(found));
       },
       status,
     );
@@ -121,7 +123,7 @@ function about(found: Rec): HTMLElement {
       ["Command line", code(document.text("command-line"))],
       ["Attempts", found.text("attempts")],
       ["Next attempt", found.text("status") === "Queued" ? moment(found.text("not-before")) : ""],
-      ["Waits for", found.text("slot").toUpperCase()],
+      ["Slot", found.text("slot").toUpperCase()],
       ["Exit code", found.text("exit-code")],
       [
         "Runner",

@@ -1,6 +1,7 @@
 /** Subscriptions: which event starts what; and what each made of each event. */
 
 import { switchSubscription } from "./project";
+import { newSubscription } from "./subscription-form";
 import { projectChoices } from "./sessions";
 import { confirmed } from "../kit/dialog";
 import {
@@ -51,10 +52,11 @@ export const subscriptions: Page = {
       },
       status,
     );
+    const add = actionButton("New subscription\u2026", () => newSubscription(context), status);
     const list = deliveries(context, ["subscriptions"], "");
     show(
       context.root,
-      heading("Subscriptions", context.who.isAdmin ? all : null),
+      heading("Subscriptions", context.who.isAdmin ? all : null, add),
       status.element,
       on ? null : el("p", { class: "status failed" }, "The Event Service is switched off: no event starts anything."),
       table(columns(context, status), answer.recs("rows"), {
