@@ -142,6 +142,19 @@ class XnatArchive:
         self._expect_success(answer, f"{request.method} {request.path}")
         return answer
 
+    def page(self, path: str, query: Mapping[str, str] | None = None) -> int:
+        """Get a page for people and return its status; what is on it does not matter.
+
+        Raises
+        ------
+        Unavailable
+            The connection broke.
+        """
+        try:
+            return int(self._session.get(path, query=dict(query or {}), accepted_status=_ANY_STATUS).status_code)
+        except (requests.RequestException, xnat.exceptions.XNATError) as error:
+            raise Unavailable(f"GET {path}: the connection broke ({type(error).__name__}); try again") from None
+
     def download(self, path: str, target: Path) -> None:
         """Write a file of the server to `target`, piece by piece.
 
