@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
@@ -41,6 +42,8 @@ _FROM_DATABASE: Final = frozenset(
     }
 )  # fmt: skip
 """What of a study is known without opening a file."""
+_EVERYTHING: Final = frozenset({"", "*"})
+"""What a filter says that leaves nothing out."""
 
 
 def element(vr: str, *values: Any) -> Json:
@@ -59,7 +62,13 @@ class _Study:
 
 def studies(db: Session, root: Root, query: Query) -> Sequence[Json]:
     """Return the studies that match, by date."""
-    found = _studies(db, root)
+    if not any(wanted not in _EVERYTHING for _, wanted in query.filters):
+        uids = _page_of_studies(db, root, query)
+        return [_with_header(db, root, study, query) for study in _studies(db, root, uids)]
+    asked = [
+        re.split(r"[,\\]", wanted) for tag, wanted in query.filters if tag == _STUDY_UID and wanted not in _EVERYTHING
+    ]
+    found = _studies(db, root, asked[0] if asked else None)
     if any(tag not in _FROM_DATABASE for tag, _ in query.filters):
         full = [_with_header(db, root, study, query) for study in found]
         return page([record for record in full if matches(record, query)], query)
@@ -99,9 +108,30 @@ def instances(db: Session, root: Root, query: Query, *, study: str | None, serie
     return page([record for record in records if matches(record, query)], query)
 
 
-def _studies(db: Session, root: Root) -> list[_Study]:
+def _visible(root: Root) -> ColumnElement[bool]:
     shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == root.project)
-    visible = (Experiment.project == root.project) | Experiment.id.in_(shared)
+    return (Experiment.project == root.project) | Experiment.id.in_(shared)
+
+
+def _page_of_studies(db: Session, root: Root, query: Query) -> list[str]:
+    """Return the UIDs of the studies that are told when nothing filters."""
+    found = (
+        select(Instance.study_instance_uid)
+        .join(Experiment, Experiment.id == Instance.session_id)
+        .where(_visible(root))
+        .group_by(Instance.study_instance_uid)
+        .order_by(func.min(Experiment.date), Instance.study_instance_uid)
+        .limit(query.limit)
+        .offset(query.offset)
+    )
+    return list(db.scalars(found))
+
+
+def _studies(db: Session, root: Root, uids: Sequence[str] | None) -> list[_Study]:
+    """Return the studies of a project by date, or those of them that have certain UIDs."""
+    visible = _visible(root)
+    if uids is not None:
+        visible &= Instance.study_instance_uid.in_(uids)
     rows = db.execute(
         select(
             Instance.study_instance_uid,
@@ -122,7 +152,11 @@ def _studies(db: Session, root: Root) -> list[_Study]:
         .distinct()
     ):
         modalities[uid].add(modality)
-    sessions = {session.id: session for session in db.scalars(select(Experiment).where(visible))}
+    ids = [row.session_id for row in rows]
+    sessions = {
+        one.id: one
+        for one in db.scalars(select(Experiment).where(_visible(root) if uids is None else Experiment.id.in_(ids)))
+    }
     found = [
         _Study(
             _study_record(root, sessions[row.session_id], row, sorted(modalities[row.study_instance_uid])), row.sample
