@@ -19,8 +19,6 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from overread.dicom.normalise import normalise_viewer_seg
-from overread.dicom.seg import predecessor_of
 from overread.errors import DataError
 from overread.hub.areas.dicomweb.store import StoredObject, objects, with_files
 from overread.hub.arrival import spooling, storage
@@ -155,6 +153,8 @@ def _store_segmentation(hub: Hub, sender: Sender, spooled: Spooled, header: Head
             )
         original = _original(db, hub, session, upload, series)
     # No transaction is open while voxels are compared: others must not wait for that.
+    from overread.dicom.normalise import normalise_viewer_seg  # noqa: PLC0415 - highdicom: the hub starts without it
+
     kept = normalise_viewer_seg(
         upload,
         original=original,
@@ -257,6 +257,8 @@ def _stored_before(db: Session, session: Experiment, header: Header, spooled: Sp
 
 def _original(db: Session, hub: Hub, session: Experiment, upload: Dataset, series: str) -> Dataset | None:
     """Return the segmentation that the reader was shown: the one the upload names, else the newest of a model."""
+    from overread.dicom.seg import predecessor_of  # noqa: PLC0415 - see above
+
     named = predecessor_of(upload)
     if named:
         found = db.scalars(
