@@ -84,6 +84,7 @@ def lint(call: Call) -> Response:
             "version": version,
             "image": image,
             "image-present": call.hub.images.find(image) is not None,
+            "backend": call.hub.runs.runner.backend,
             "replaces": call.db.scalar(same) if name else None,
         }
     )

@@ -18,7 +18,8 @@ export async function commandEditor(context: Context): Promise<void> {
   new Editor(context, text, from).show();
 }
 
-async function documentOf(context: Context, id: string): Promise<string> {
+/** A stored command's document, without what the server has put in. */
+export async function documentOf(context: Context, id: string): Promise<string> {
   const document = new Rec(await context.xnat.json(path("xapi", "commands", id)));
   const first = ["name", "label", "description", "version"];
   const entries = [
@@ -146,7 +147,7 @@ class Editor {
         : el(
             "p",
             { class: "quiet" },
-            `Image ${image}: ${present ? "present" : "no image folder has it; another runner may pull it"}.`,
+            `Image ${image}: ${present ? "present" : answer.text("backend") === "process" ? "no image folder has it" : "pulled when it is needed"}.`,
           ),
       this.#replaces === "" ? null : el("p", { class: "quiet" }, `It takes the place of command ${this.#replaces}.`),
       findings.length === 0

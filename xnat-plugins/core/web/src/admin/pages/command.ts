@@ -5,7 +5,7 @@ import { confirmed } from "../kit/dialog";
 import { actionButton, el, facts, heading, section, show, Status, type Context, type Page } from "../kit/page";
 import { hrefTo } from "../kit/route";
 import { badge, table } from "../kit/table";
-import { commandEditor } from "./command-editor";
+import { commandEditor, documentOf } from "./command-editor";
 import { path } from "../../xnat/client";
 import { Rec } from "../../xnat/records";
 
@@ -16,8 +16,9 @@ export const command: Page = {
     if (id === "new") return commandEditor(context);
     const [answer, document] = await Promise.all([
       context.xnat.json("/xapi/overread/commands"),
-      context.xnat.json(path("xapi", "commands", id)),
+      documentOf(context, id),
     ]);
+    const backend = new Rec(answer).text("backend");
     const found = new Rec(answer).recs("rows").find((row) => row.text("id") === id);
     if (found === undefined) throw new Error(`There is no command ${id}.`);
     const status = new Status();
@@ -49,16 +50,13 @@ export const command: Page = {
           ["Label", found.text("label")],
           ["Description", found.text("description")],
           ["Type", found.text("type")],
-          ["Image", el("span", {}, found.text("image"), " ", presence(found))],
+          ["Image", el("span", {}, found.text("image"), " ", presence(found, backend))],
           ["Digest", found.text("image-digest") === "" ? null : el("code", {}, found.text("image-digest"))],
           ["Runs", found.text("runs")],
         ]),
       ),
       ...found.recs("wrappers").map((wrapper) => whereEnabled(context, wrapper, status)),
-      section(
-        "Document",
-        el("pre", { class: "log", tabindex: 0, "aria-label": "Document" }, JSON.stringify(document, null, 2)),
-      ),
+      section("Document", el("pre", { class: "log", tabindex: 0, "aria-label": "Document" }, document)),
     );
   },
 };

@@ -24,7 +24,11 @@ export const commands: Page = {
               el("div", { class: "quiet" }, row.text("label", "description")),
             ],
           },
-          { title: "Image", kind: "wide", cell: (row: Rec) => [row.text("image"), el("div", {}, presence(row))] },
+          {
+            title: "Image",
+            kind: "wide",
+            cell: (row: Rec) => [row.text("image"), el("div", {}, presence(row, found.text("backend")))],
+          },
           { title: "Enabled", kind: "wide", cell: enabled },
           { title: "Runs", kind: "number", cell: (row: Rec) => row.text("runs") },
         ],
@@ -35,9 +39,10 @@ export const commands: Page = {
   },
 };
 
-/** Whether the image that a command names is there. The process runner knows image folders alone. */
-export function presence(row: Rec): HTMLElement {
-  return row.flag("image-present") ? badge("present", "good") : badge("no image folder", "busy");
+/** Whether the image that a command names is there: among the image folders, which an engine can do without. */
+export function presence(row: Rec, backend: string): HTMLElement {
+  if (row.flag("image-present")) return badge("present", "good");
+  return backend === "process" ? badge("no image folder", "bad") : badge("pulled when it is needed");
 }
 
 function enabled(row: Rec): Child[] {
