@@ -86,7 +86,7 @@ def find_seg(folder: Path) -> Dataset | None:
     DataError
         If there are several: a collection is one segmentation.
     """
-    found = {text_of(header, "SOPInstanceUID"): path for path, header in _segmentations(folder)}
+    found = {text_of(header, "SOPInstanceUID"): path for path, header in segmentations(folder)}
     if len(found) > 1:
         raise DataError(f"The collection holds {len(found)} segmentations: store each as a collection of its own.")
     return dcmread(next(iter(found.values()))) if found else None
@@ -117,7 +117,7 @@ def find_original(seg: Dataset, session: Path) -> Original | None:
         None if it was drawn from nothing, or what it corrects is not in this session.
     """
     folder = session / "ASSESSORS"
-    stored = dict(_segmentations(folder))
+    stored = dict(segmentations(folder))
     paths = {text_of(header, "SOPInstanceUID"): path for path, header in stored.items()}
     predecessors = {text_of(header, "SOPInstanceUID"): predecessor_of(header) for header in stored.values()}
     uid, seen = predecessor_of(seg), {text_of(seg, "SOPInstanceUID")}
@@ -179,7 +179,8 @@ def _document(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _segmentations(folder: Path) -> Iterator[tuple[Path, Dataset]]:
+def segmentations(folder: Path) -> Iterator[tuple[Path, Dataset]]:
+    """Yield the segmentations below a folder with their headers; what can't be read is none."""
     for path in sorted(folder.rglob("*.dcm")):
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))

@@ -26,7 +26,7 @@ import pydicom.config
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import OverreadError, SpecError
-from overread.study.manifest import SeriesRule
+from overread.study.manifest import Progression, SeriesRule
 
 _RULES: Final = TypeAdapter(dict[str, SeriesRule])
 _UNREPLACED: Final = re.compile(r"#[A-Za-z0-9_-]+#")
@@ -48,6 +48,8 @@ class Context:
         What is run.
     collection_label
         For runs on a ROI collection: its label.
+    result_label, study_title, progression
+        For reports: the result that it is about, the study's title, and the study's progression as base64 of JSON.
     """
 
     project: str = ""
@@ -59,6 +61,9 @@ class Context:
     image_digest: str = ""
     command: str = ""
     collection_label: str = ""
+    result_label: str = ""
+    study_title: str = ""
+    progression: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Context:
@@ -77,16 +82,29 @@ class Context:
         """
         if not self.series_rules:
             return default
-        text = self.series_rules
         try:
-            if not text.startswith("{"):
-                text = base64.b64decode(text, validate=True).decode("utf-8")
-            return _RULES.validate_json(text)
+            return _RULES.validate_json(_plain_json(self.series_rules))
         except (binascii.Error, UnicodeDecodeError, ValidationError) as error:
             raise SpecError(
                 "The rules are neither JSON of arrival.series nor base64 of it: apply the study again.",
                 source="OVERREAD_SERIES_RULES",
             ) from error
+
+    def follow(self, default: Progression) -> Progression:
+        """Return how the study follows its measure, `default` where it does not say; in base64 for the same reason."""
+        if not self.progression:
+            return default
+        try:
+            return Progression.model_validate_json(_plain_json(self.progression))
+        except (binascii.Error, UnicodeDecodeError, ValidationError) as error:
+            raise SpecError(
+                "The progression is neither the manifest's as JSON nor base64 of it: apply the study again.",
+                source="OVERREAD_PROGRESSION",
+            ) from error
+
+
+def _plain_json(text: str) -> str:
+    return text if text.startswith("{") else base64.b64decode(text, validate=True).decode("utf-8")
 
 
 @dataclass(kw_only=True)

@@ -22,7 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from overread.dicom.geometry import attribute, text_of, whole_number
 from overread.errors import DataError
-from overread.study.selection import KEYWORDS, SeriesSummary
+from overread.study.selection import KEYWORDS, SeriesSummary, is_source_image
 
 _NEEDED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _STUDY: Final = ("StudyDate", "StudyTime", "NumberOfFrames")
@@ -33,7 +33,7 @@ _NOT_DICOM, _UNREADABLE, _NO_UID, _NO_IMAGE, _COPY = (
     "not DICOM",
     "unreadable DICOM (cut off or damaged)",
     "DICOM without study, series and instance UID",
-    "DICOM without an image (a report, or cut off)",
+    "DICOM without an image (cut off)",
     "another copy of the same image",
 )
 
@@ -144,7 +144,8 @@ def _read_header(path: Path, wanted: list[str]) -> tuple[Dataset | None, str]:
             # A file that ends before its pixels may have been cut off in the middle of a UID. (A deflated one is read
             # whole, and its position says nothing.)
             deflated = header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-            if not deflated and file.tell() >= os.fstat(file.fileno()).st_size:
+            ended = not deflated and file.tell() >= os.fstat(file.fileno()).st_size
+            if ended and is_source_image({"Modality": text_of(header, "Modality")}).ok:
                 return None, _NO_IMAGE
         if not all(text_of(header, keyword) for keyword in _NEEDED):
             return None, _NO_UID

@@ -42,23 +42,44 @@ def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption
     note
         Second, dimmer line.
     """
+    figure, k = key_slice(values, mask, geometry, side_px=_SIDE_PX)
+    picture = Image.new("RGB", (max(figure.width, _SIDE_PX), figure.height + _BAND_PX))
+    picture.paste(figure, ((picture.width - figure.width) // 2, 0))
+    _caption(picture, f"slice {k + 1}/{geometry.shape[0]}", caption=caption, note=note)
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def key_slice(
+    values: Values, mask: Mask, geometry: VolumeGeometry, *, side_px: int, shown_px: int = _SIDE_PX
+) -> tuple[Image.Image, int]:
+    """Return the slice on which a mask is largest, outlined, with the letters of its sides; and which slice it is.
+
+    Parameters
+    ----------
+    values, mask, geometry
+        As for `preview_png`.
+    side_px
+        Length of the picture's longer side.
+    shown_px
+        Length at which it will be looked at: outline and letters are made for that.
+    """
     areas = mask.sum(axis=(1, 2))
     k = int(np.argmax(areas)) if areas.any() else len(areas) // 2
     _, rows_mm, columns_mm = geometry.spacing_mm
     height_mm, width_mm = geometry.shape[1] * rows_mm, geometry.shape[2] * columns_mm
-    scale = _SIDE_PX / max(height_mm, width_mm)
+    scale = side_px / max(height_mm, width_mm)
     size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
     grey = Image.fromarray(_to_grey(values[k])).resize(size, Image.Resampling.BICUBIC)
     large = np.asarray(Image.fromarray(mask[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)) > 127  # noqa: PLR2004 - half of 255
-    outline = ndimage.binary_dilation(large, iterations=1) & ~ndimage.binary_erosion(large, iterations=1)
+    width = max(1, round(side_px / shown_px))
+    outline = ndimage.binary_dilation(large, iterations=width) & ~ndimage.binary_erosion(large, iterations=width)
     pixels = np.repeat(np.asarray(grey)[:, :, None], 3, axis=2).copy()
     pixels[outline] = _OUTLINE
-    picture = Image.new("RGB", (max(size[0], _SIDE_PX), size[1] + _BAND_PX))
-    picture.paste(Image.fromarray(pixels), ((picture.width - size[0]) // 2, 0))
-    _annotate(picture, geometry, k, caption=caption, note=note)
-    buffer = BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
+    figure = Image.fromarray(pixels)
+    _letter_sides(figure, geometry, size=round(18 * side_px / shown_px))
+    return figure, k
 
 
 def _to_grey(plane: Values) -> NDArray[np.uint8]:
@@ -66,19 +87,24 @@ def _to_grey(plane: Values) -> NDArray[np.uint8]:
     return np.asarray(np.clip((plane - low) / max(float(high - low), 1e-6), 0.0, 1.0) * 255, dtype=np.uint8)
 
 
-def _annotate(picture: Image.Image, geometry: VolumeGeometry, k: int, *, caption: str, note: str) -> None:
+def _caption(picture: Image.Image, place: str, *, caption: str, note: str) -> None:
     draw = ImageDraw.Draw(picture)
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=14)
     top = picture.height - _BAND_PX
-    draw.text((10, top + 6), _fitting(caption, large, picture.width - 130), font=large, fill=_TEXT)
-    draw.text((10, top + 30), _fitting(note, small, picture.width - 20), font=small, fill=_DIM)
-    draw.text((picture.width - 10, top + 8), f"slice {k + 1}/{geometry.shape[0]}", font=small, fill=_DIM, anchor="ra")
+    draw.text((10, top + 6), fitting(caption, large, picture.width - 130), font=large, fill=_TEXT)
+    draw.text((10, top + 30), fitting(note, small, picture.width - 20), font=small, fill=_DIM)
+    draw.text((picture.width - 10, top + 8), place, font=small, fill=_DIM, anchor="ra")
+
+
+def _letter_sides(figure: Image.Image, geometry: VolumeGeometry, *, size: int) -> None:
+    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=size)
+    width, height = figure.size
     right, left = _side(geometry.affine_lps[:3, 2])
     bottom, upper = _side(geometry.affine_lps[:3, 1])
-    draw.text((8, top // 2), left, font=large, fill=_TEXT, anchor="lm")
-    draw.text((picture.width - 8, top // 2), right, font=large, fill=_TEXT, anchor="rm")
-    draw.text((picture.width // 2, 6), upper, font=large, fill=_TEXT, anchor="ma")
-    draw.text((picture.width // 2, top - 6), bottom, font=large, fill=_TEXT, anchor="md")
+    draw.text((8, height // 2), left, font=font, fill=_TEXT, anchor="lm")
+    draw.text((width - 8, height // 2), right, font=font, fill=_TEXT, anchor="rm")
+    draw.text((width // 2, 6), upper, font=font, fill=_TEXT, anchor="ma")
+    draw.text((width // 2, height - 6), bottom, font=font, fill=_TEXT, anchor="md")
 
 
 def _side(direction: NDArray[np.float64]) -> tuple[str, str]:
@@ -88,7 +114,8 @@ def _side(direction: NDArray[np.float64]) -> tuple[str, str]:
     return (towards, against) if direction[axis] > 0 else (against, towards)
 
 
-def _fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+def fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
+    """Return text cut to a width in pixels."""
     while font.getlength(text) > width and len(text) > 1:
         text = f"{text[:-2]}…"
     return text

@@ -254,6 +254,9 @@ class StoredStudy(StudyManifest):
     recompute_command_name: str = ""
     recompute_command_version: str = ""
     recompute_wrapper_name: str = ""
+    report_command_name: str = ""
+    report_command_version: str = ""
+    report_wrapper_name: str = ""
 
 
 def read_manifest(text: str, *, source: str) -> StudyManifest | tuple[Problem, ...]:

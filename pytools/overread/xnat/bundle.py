@@ -60,6 +60,8 @@ class StudyBundle:
         Feedback form, if it has one.
     anonymisation
         DicomEdit script of its project, if the study brings one.
+    report
+        The command that makes a DICOM report of an exam, if the study names one.
     """
 
     source: str
@@ -69,6 +71,7 @@ class StudyBundle:
     recompute: Runnable | None
     form: FeedbackForm | None
     anonymisation: str | None = None
+    report: Runnable | None = None
 
     def at_port(self, port: int) -> StudyBundle:
         """Give the study's receiver another port, where the manifest's is taken or mapped."""
@@ -84,7 +87,7 @@ class StudyBundle:
     def commands(self) -> tuple[Command, ...]:
         """All commands, wrap-up commands before those that need them, each once."""
         ordered: dict[tuple[str, str], Command] = {}
-        for runnable in (self.model, self.recompute):
+        for runnable in (self.model, self.recompute, self.report):
             if runnable is not None:
                 for command in (*runnable.companions, runnable.command):
                     ordered.setdefault((command.name, command.version), command)
@@ -141,15 +144,16 @@ class _Reader:
         recompute = None
         if manifest.edit:
             recompute = self._command(("edit", "recompute"), manifest.edit.recompute, self._collection_wrapper)
+        report = None
         if manifest.report:
-            self._refer(("report", "command"), manifest.report.command, read_command)
+            report = self._command(("report", "command"), manifest.report.command, self._report_wrapper)
         form = self._refer(("form",), manifest.form, read_form) if manifest.form else None
         script = None
         if manifest.anonymisation:
             script = self._refer(("anonymisation",), manifest.anonymisation, lambda text, source: text)  # noqa: ARG005
         if self._problems or datatype is None or model is None:
             return tuple(sorted(set(self._problems)))
-        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form, script)
+        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form, script, report)
 
     def _say(self, location: Location, message: str, mend: str) -> None:
         line = line_of(location, self._lines)
@@ -202,6 +206,18 @@ class _Reader:
         return self._with_companions(Runnable(command, wrapper), location, relative)
 
     def _session_wrapper(self, command: Command, location: Location) -> Wrapper | None:
+        wrapper = self._report_wrapper(command, location)
+        if wrapper is None:
+            return None
+        names = {item.name for item in (*command.inputs, *wrapper.inputs)}
+        if SERIES_RULES not in names:
+            self._say(
+                location, f"{command.name} has no input '{SERIES_RULES}'",
+                "add it: by it the image learns the study's series rules",
+            )  # fmt: skip
+        return wrapper
+
+    def _report_wrapper(self, command: Command, location: Location) -> Wrapper | None:
         fitting = [w for w in command.xnat if _starts_from(w, "Session")]
         if len(fitting) != 1:
             self._say(
@@ -210,12 +226,6 @@ class _Reader:
                 "give it exactly one, with one external input of type Session and a context such as xnat:mrSessionData",
             )
             return None
-        names = {item.name for item in (*command.inputs, *fitting[0].inputs)}
-        if SERIES_RULES not in names:
-            self._say(
-                location, f"{command.name} has no input '{SERIES_RULES}'",
-                "add it: by it the image learns the study's series rules",
-            )  # fmt: skip
         return fitting[0]
 
     def _collection_wrapper(self, command: Command, location: Location) -> Wrapper | None:

@@ -100,7 +100,7 @@ def stored_study(bundle: StudyBundle, *, form: str | None, previous: Mapping[str
     previous
         What the server keeps now; the form's version is counted on from it.
     """
-    manifest, model, recompute = bundle.manifest, bundle.model, bundle.recompute
+    manifest, model, recompute, report = bundle.manifest, bundle.model, bundle.recompute, bundle.report
     return {
         **manifest.model_dump(mode="json"),
         "viewer_series": list(manifest.shown_series),
@@ -113,6 +113,9 @@ def stored_study(bundle: StudyBundle, *, form: str | None, previous: Mapping[str
         "recompute_command_name": recompute.command.name if recompute else "",
         "recompute_command_version": recompute.command.version if recompute else "",
         "recompute_wrapper_name": recompute.wrapper.name if recompute else "",
+        "report_command_name": report.command.name if report else "",
+        "report_command_version": report.command.version if report else "",
+        "report_wrapper_name": report.wrapper.name if report else "",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ from overread.xnat.connection import Request
 from overread.xnat.state import ServerState, WrapperState
 from overread.xnat.steps import Step, differences
 
+# Inputs of a report's command that the study gives.
+STUDY_TITLE, PROGRESSION = "study-title", "progression"
 # Keys that mean the same when they are absent and when they have this value.
 _SILENT_VALUES: Mapping[str, Any] = {
     "override-entrypoint": False,
@@ -120,7 +123,10 @@ def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> di
     rules = json.dumps(
         bundle.manifest.model_dump(mode="json")["arrival"]["series"], separators=(",", ":"), sort_keys=True
     )
+    progression = bundle.manifest.progression
     values = {
+        STUDY_TITLE: _without_shell_signs(bundle.manifest.title),
+        PROGRESSION: base64.b64encode(progression.model_dump_json().encode()).decode() if progression else "",
         # The Container Service refuses values with ( ; ` && or ||, of which regular expressions are full.
         SERIES_RULES: base64.b64encode(rules.encode()).decode(),
         IMAGE_DIGEST: state.images.get(runnable.command.image, ""),
@@ -129,8 +135,13 @@ def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> di
     return {key: value for key, value in values.items() if value and key in inputs}
 
 
+def _without_shell_signs(text: str) -> str:
+    """Return a text as the Container Service takes it for an input."""
+    return " ".join(re.sub(r"[^\w .,:/-]", " ", text).split())
+
+
 def _runnables(bundle: StudyBundle) -> tuple[Runnable, ...]:
-    return tuple(r for r in (bundle.model, bundle.recompute) if r is not None)
+    return tuple(r for r in (bundle.model, bundle.recompute, bundle.report) if r is not None)
 
 
 def _known_keys(document: Mapping[str, Any], model: type[BaseModel] = Command) -> dict[str, Any]:

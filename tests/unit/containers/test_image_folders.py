@@ -27,7 +27,7 @@ def document(image):
 
 
 def test_the_images_are_there():
-    assert {"brain-tumor-segmentation", "roi-exporter", "volume-calculator"} <= set(IMAGES)
+    assert {"brain-tumor-segmentation", "dicom-report", "roi-exporter", "volume-calculator"} <= set(IMAGES)
 
 
 @pytest.mark.parametrize("image", IMAGES)
