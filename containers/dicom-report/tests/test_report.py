@@ -21,6 +21,7 @@ from helpers.segments import measurement_groups
 from helpers.threshold_model import write_model
 from overread.dicom.codes import VOLUME
 from overread.operators.load import load_folder
+from overread.operators.report_page import ReportPage
 from overread.synthetic.phantoms import Sphere, make_case
 
 SHAPE, SPACING = (24, 72, 60), (4.0, 2.4, 2.4)
@@ -61,12 +62,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "arc001"
 
 
-def report(project: Path, output: Path, *, date: str = DATES[-1], alone: bool = False, **environ: str) -> Run:
+def report(project: Path, output: Path, *, date: str = DATES[-1], alone: bool = False) -> Run:
     image = main_of("dicom-report")
 
     def work(job: Any) -> None:
         job.arguments.project = None if alone else project
-        image.report_exam(job)
+        image.main_report(job)
 
     progression = json.dumps({"measure": "lesion_volume_ml", "increase_pct": 40})
     return run_main(
@@ -75,7 +76,6 @@ def report(project: Path, output: Path, *, date: str = DATES[-1], alone: bool = 
         output,
         OVERREAD_STUDY_TITLE="Low-grade glioma: segmentation and progression",
         OVERREAD_PROGRESSION=base64.b64encode(progression.encode()).decode(),
-        **environ,
     )
 
 
@@ -114,12 +114,17 @@ def test_the_capture_is_the_picture_at_1024_pixels(usual):
 
 def test_the_page_says_what_the_results_say(usual, project, monkeypatch):
     image = main_of("dicom-report")
-    pages = []
-    monkeypatch.setattr(image, "draw_page", lambda page, **_: pages.append(page) or Image.new("RGB", (1024, 1024)))
+    pages: list[ReportPage] = []
+
+    def drawn(page: ReportPage, **_: int) -> Image.Image:
+        pages.append(page)
+        return Image.new("RGB", (1024, 1024))
+
+    monkeypatch.setattr("overread.operators.report.draw_page", drawn)
 
     def work(job: Any) -> None:
         job.arguments.project = project
-        image.report_exam(job)
+        image.main_report(job)
 
     run_main(work, project / f"SSECRET77{DATES[-1]}", usual.output.parent / "said")
     page = pages[0]
@@ -169,7 +174,7 @@ def test_an_exam_without_a_result_does_not_apply(project, tmp_path):
 
     def work(job: Any) -> None:
         job.arguments.project = None
-        image.report_exam(job)
+        image.main_report(job)
 
     done = run_main(work, session, tmp_path / "out")
     assert done.code == 0
@@ -189,7 +194,7 @@ def test_a_wrong_call_is_one_line(project, tmp_path, environ, message):
 
     def work(job: Any) -> None:
         job.arguments.project = None
-        image.report_exam(job)
+        image.main_report(job)
 
     done = run_main(work, project / f"SSECRET77{DATES[0]}", tmp_path / "out", **environ)
     assert done.code in {1, 2}
