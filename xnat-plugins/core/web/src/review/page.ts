@@ -15,6 +15,7 @@ import { header } from "./header";
 import { type Mask, masksOf } from "./masks";
 import { reviewUrl } from "./page-url";
 import { missingPriors, Priors } from "./priors";
+import { ReportButton } from "./report";
 import { hasOhif3, ViewerFrame, type ViewerMessage, viewerUrl, xnatViewerUrl } from "./viewer";
 import { type Outcome, waitForResult } from "./watch";
 
@@ -26,6 +27,7 @@ export class ReviewPage {
   readonly #followed: Followed;
   readonly #dates: Dates;
   readonly #priors: Priors;
+  readonly #report: ReportButton;
   readonly #feedback = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
   readonly #masks = el("select", { id: "mask" });
   readonly #save = el("button", { type: "button", class: "primary", id: "save" }, "Save review");
@@ -51,6 +53,7 @@ export class ReviewPage {
       this.#followed.update(this.#followedData());
     });
     this.#priors = new Priors(xnat, manifest, () => this.#reload());
+    this.#report = new ReportButton(xnat, manifest, exam.id);
   }
 
   async start(): Promise<void> {
@@ -80,6 +83,7 @@ export class ReviewPage {
           this.#followed.element,
           this.#dates.element,
           this.#priors.element,
+          this.#report.element,
           this.#feedback,
         ),
         el(
@@ -97,6 +101,7 @@ export class ReviewPage {
     show(this.#head, header(this.data.manifest, this.data.exam, ai, statusOf(ai)));
     const warnings = (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
     show(this.#notes, ...warnings.map((line) => el("p", { class: "warning" }, line)));
+    this.#report.offer(this.#maskChoices().length > 0);
     this.#renderTimeline();
     this.#renderMasks();
   }

@@ -13,6 +13,8 @@ export type RunState = "running" | "complete" | "failed";
 
 /** The latest run of a wrapper on an object. */
 export interface Run {
+  /** Tells it from other runs. */
+  readonly id: string;
   readonly state: RunState;
   /** XNAT's own word. */
   readonly status: string;
@@ -58,7 +60,13 @@ export async function latestRun(xnat: XnatClient, key: RunKey): Promise<Run | nu
   if (newest === undefined)
     return ofContainers(await loadContainers(xnat, key.project), (run) => hasInput(run, key.objectId));
   const status = newest.text("status");
-  const run: Run = { state: stateOf(status), status, reason: "", progressPct: newest.number("percentageComplete") };
+  const run: Run = {
+    id: String(number(newest)),
+    state: stateOf(status),
+    status,
+    reason: "",
+    progressPct: newest.number("percentageComplete"),
+  };
   if (run.state !== "failed") return run;
   const workflow = String(number(newest));
   const told = ofContainers(
@@ -87,7 +95,7 @@ function ofContainers(containers: readonly Container[], wanted: (container: Cont
   const status = new Row(last).text("status");
   const messages = asArray(last["history"]).map((entry) => new Row(entry).text("message"));
   const reason = new Row(last).text("reason") || (messages.filter((message) => message !== "").at(-1) ?? "");
-  return { state: stateOf(status), status, reason, progressPct: null };
+  return { id: `container ${id(last)}`, state: stateOf(status), status, reason, progressPct: null };
 }
 
 /** Inputs name objects by URI (`/archive/experiments/<id>`) or bare id. */

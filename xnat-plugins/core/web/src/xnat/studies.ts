@@ -31,6 +31,8 @@ export interface Manifest {
   /** Wrappers of the model and of the command that measures a correction: names of their workflows. */
   readonly wrapperName: string;
   readonly recomputeWrapperName: string;
+  /** Wrapper that makes a DICOM report; empty where the study has none. */
+  readonly reportWrapperName: string;
   /** Field of the result that is followed over time. */
   readonly measure: string;
   readonly baseline: BaselineKind;
@@ -84,6 +86,7 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     formVersion: row.number("form_version"),
     wrapperName: row.text("wrapper_name"),
     recomputeWrapperName: row.text("recompute_wrapper_name"),
+    reportWrapperName: row.text("report_wrapper_name"),
     measure: progression.text("measure") || "lesion_volume_ml",
     baseline: oneOf(progression.text("baseline"), ["first", "lowest", "previous"], "first"),
     increasePct: increase !== null && increase > 0 ? increase : DEFAULT_INCREASE_PCT,
