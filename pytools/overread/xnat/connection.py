@@ -21,7 +21,7 @@ import xnat.exceptions
 from overread.errors import ArchiveError, Conflict, Denied, NotFound, OverreadError, Unavailable
 
 _ANY_STATUS = range(100, 600)
-_EXPIRED = 401
+_EXPIRED, _MOVED = 401, 301
 _REFUSED, _MISSING, _CONFLICT, _BUSY = (401, 403), 404, 409, (502, 503, 504)
 _PAGE = ("<!doctype html", "<html")
 _MAX_SHOWN = 300
@@ -184,7 +184,8 @@ class XnatArchive:
         return Answer(response.status_code, response.text)
 
     def _expect_success(self, answer: Answer, what: str) -> None:
-        if answer.status in range(200, 300):
+        # XNAT answers 301 with the new place in the body when it has moved or archived what was posted.
+        if answer.status in range(200, 300) or (answer.status == _MOVED and answer.text.lstrip().startswith("/")):
             return
         why = f"{what}: {answer.status}{_reason(answer.text)}"
         if answer.status == _EXPIRED:
