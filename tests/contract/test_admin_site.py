@@ -182,6 +182,23 @@ def test_storage_tells_sizes_and_backups_and_is_checked(site: RunningHub, client
     assert {"what": "the file belongs to no resource", "where": "archive/stray"} in again["findings"]
 
 
+def test_catalogs_that_are_missing_or_differ_are_written_anew(site: RunningHub, client: httpx.Client) -> None:
+    def ask() -> tuple[int, int, int]:
+        found = client.post("/xapi/overread/storage/catalogs").json()
+        return found["total"], found["written"], found["failed"]
+
+    site.hub.catalogs.write_due()
+    catalog, other, *_ = sorted(site.hub.layout.archive.rglob("*_catalog.xml"))
+    content = catalog.read_bytes()
+    total, written, failed = ask()
+    assert (total > 1, written, failed) == (True, 0, 0)
+    catalog.unlink()
+    other.write_text("<x/>")
+    assert ask() == (total, 2, 0)
+    assert catalog.read_bytes() == content
+    assert ask() == (total, 0, 0)
+
+
 def test_health_is_told_in_words(client: httpx.Client) -> None:
     found = get(client, "health")
     assert found["ok"] is True

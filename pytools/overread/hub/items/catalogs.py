@@ -12,14 +12,15 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.core import Ticker
 from overread.hub.database import after_commit
-from overread.hub.errors import bad_request
+from overread.hub.errors import HubError, bad_request
 from overread.hub.items.catalog import catalog_xml
 from overread.hub.items.folders import resource_folder
-from overread.hub.models import Resource
+from overread.hub.models import Resource, ResourceFile
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -83,6 +84,25 @@ class CatalogWriter:
         with self._lock:
             self._due |= pks
         self._ticker.wake()
+
+    def stale(self, db: Session) -> tuple[int, list[int]]:
+        """Find catalogs on disk that are missing or not as the database has them.
+
+        Returns
+        -------
+        tuple of int and list of int
+            How many resources have files, and the keys of those whose catalog is stale.
+        """
+        filled = select(ResourceFile.resource_pk).distinct()
+        resources = db.scalars(select(Resource).where(Resource.pk.in_(filled)).order_by(Resource.pk)).all()
+        return len(resources), [one.pk for one in resources if not self._is_fresh(db, one)]
+
+    def _is_fresh(self, db: Session, resource: Resource) -> bool:
+        try:
+            path = resource_folder(db, self._hub, resource) / catalog_name(resource)
+            return path.read_bytes() == catalog_xml(db, resource)
+        except (OSError, HubError):
+            return False
 
     def write_due(self) -> None:
         """Write all catalogs that are due. What can't be written now is tried again later.

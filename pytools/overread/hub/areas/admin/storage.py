@@ -135,6 +135,16 @@ def look(call: Call) -> Response:
     )
 
 
+def catalogs(call: Call) -> Response:
+    """Compare all catalogs on disk with the database, and write those anew that differ."""
+    call.hub.catalogs.write_due()
+    total, stale = call.hub.catalogs.stale(call.db)
+    call.hub.catalogs.write_soon(set(stale))
+    call.hub.catalogs.write_due()
+    _, left = call.hub.catalogs.stale(call.db) if stale else (0, [])
+    return JSONResponse({"total": total, "written": len(set(stale) - set(left)), "failed": len(left)})
+
+
 def health(call: Call) -> Response:
     """Say how the hub's parts are, in words."""
     found: list[dict[str, Any]] = [asdict(one) for one in checks(call.hub, call.db)]
@@ -144,5 +154,6 @@ def health(call: Call) -> Response:
 ROUTES = [
     Route("GET", "/xapi/overread/storage", show, Access.ADMIN),
     Route("POST", "/xapi/overread/storage/check", look, Access.ADMIN, writes=False),
+    Route("POST", "/xapi/overread/storage/catalogs", catalogs, Access.ADMIN, writes=False),
     Route("GET", "/xapi/overread/health", health, Access.ADMIN),
 ]

@@ -134,14 +134,25 @@ function check(context: Context): HTMLElement {
       throw new Error(`${count(total, "thing")} do not agree. What arrives just now may be among them: check again.`);
     return `Database, ledger and disk agree (${moment(found.text("ended"))}).`;
   };
+  const catalogs = async (): Promise<string> => {
+    const found = new Rec(JSON.parse(await context.xnat.change("POST", "/xapi/overread/storage/catalogs")) as unknown);
+    const failed = found.number("failed") ?? 0;
+    if (failed > 0) throw new Error(`${count(failed, "catalog")} could not be written: check the disk.`);
+    return `${count(found.number("total") ?? 0, "catalog")} looked at, ${found.text("written")} written anew.`;
+  };
   return section(
     "Check",
-    el("p", { class: "quiet" }, "Compares database, ledger, resources and disk. Nothing is changed."),
+    el(
+      "p",
+      { class: "quiet" },
+      "Compares database, ledger, resources and disk. Nothing is changed but stale catalogs.",
+    ),
     el(
       "div",
       { class: "buttons" },
       actionButton("Check", look(false), status),
       actionButton("Check, and read every file", look(true), status),
+      actionButton("Write stale catalogs anew", catalogs, status),
     ),
     status.element,
     place,
