@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from overread.errors import SpecError
 from overread.hub.models import SiteSetting
+from overread.hub.runs.cgroups import hierarchy
 from overread.hub.runs.engine import DEFAULT_HOST, Engine, EngineSettings
 from overread.hub.runs.environments import Environments, cache_folder
 from overread.hub.runs.process import ProcessRunner
@@ -65,7 +66,7 @@ def choose_runner(hub: Hub, given: Mapping[str, Any]) -> Runner:
     backend, owner = hub.config.runner or backend_of(given) or "process", hub.layout.identity
     if backend == "process":
         folder = cache_folder(hub.config.environments or hub.layout.environments)
-        return ProcessRunner(hub.images, Environments(folder), owner=owner)
+        return ProcessRunner(hub.images, Environments(folder), owner=owner, groups=hierarchy())
     kind = {"docker": DockerRunner, "swarm": SwarmRunner}[backend]
     return kind(Engine(engine_settings(hub, given)), owner=owner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
-from overread.hub.runs import sandbox
+from overread.hub.runs import cgroups, sandbox
 from overread.hub.runs.environments import Environments
 from overread.hub.runs.images import Image, ImageSource
 from overread.hub.runs.logs import read_chunks
@@ -32,6 +33,7 @@ class _Run:
     watch: Watch
     process: subprocess.Popen[bytes]
     scratch: Path | None
+    group: cgroups.Group | None
     exit: Exit | None = None
 
 
@@ -48,16 +50,24 @@ class ProcessRunner:
         Id of the hub, put on all its processes.
     isolate
         False runs without bubblewrap even where there is one.
+    groups
+        Where control groups are made; None makes none.
     """
 
     backend = "process"
     outlives_hub = False
 
     def __init__(
-        self, images: ImageSource, environments: Environments, *, owner: str = "local", isolate: bool = True
+        self,
+        images: ImageSource,
+        environments: Environments,
+        *,
+        owner: str = "local",
+        isolate: bool = True,
+        groups: cgroups.Hierarchy | None = None,
     ) -> None:
         self._images, self._environments, self._owner = images, environments, owner
-        self._isolate = isolate
+        self._isolate, self._groups = isolate, groups
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
 
@@ -80,13 +90,15 @@ class ProcessRunner:
         spec.log_folder.mkdir(parents=True, exist_ok=True)
         bwrap = sandbox.bubblewrap() if self._isolate else None
         scratch = Path(tempfile.mkdtemp(prefix="overread-run-")) if bwrap is None else None
+        group = self._groups.make(self._owner, spec.run_id, spec.limits) if self._groups is not None else None
         try:
-            process = self._spawn(spec, image, bwrap=bwrap, scratch=scratch)
-        except OSError as problem:
+            process = self._spawn(spec, image, bwrap=bwrap, scratch=scratch, group=group)
+        except (OSError, PermanentRunnerError) as problem:
             _remove(scratch)
-            raise TemporaryRunnerError(f"The command could not be started: {problem.strerror}.") from problem
-        except PermanentRunnerError:
-            _remove(scratch)
+            if group is not None:
+                group.end()
+            if isinstance(problem, OSError):
+                raise TemporaryRunnerError(f"The command could not be started: {problem.strerror}.") from problem
             raise
         if process.stdout is None or process.stderr is None:
             raise TemporaryRunnerError("The command was started without pipes for its output.")
@@ -96,7 +108,7 @@ class ProcessRunner:
             read_chunks(process.stdout), read_chunks(process.stderr), notice=sandbox.WARNING if bwrap is None else ""
         )
         with self._lock:
-            self._runs[spec.run_id] = _Run(watch, process, scratch)
+            self._runs[spec.run_id] = _Run(watch, process, scratch, group)
         return spec.run_id
 
     def reattach(self, spec: RunSpec, *, listener: Listener) -> str | None:  # noqa: ARG002 - as all runners have it
@@ -138,6 +150,8 @@ class ProcessRunner:
     def clean_up(self, keep: Collection[str]) -> None:
         """Kill all processes of this hub that belong to none of the runs in `keep`."""
         end_marked({HUB_VARIABLE: self._owner}, spare={f"{RUN_VARIABLE}={run_id}" for run_id in keep})
+        if self._groups is not None:
+            self._groups.clean_up(self._owner, keep)
 
     def _find(self, name: str, digest: str) -> Image:
         image = self._images.find(name.partition("@")[0])
@@ -147,7 +161,7 @@ class ProcessRunner:
         return image
 
     def _spawn(
-        self, spec: RunSpec, image: Image, *, bwrap: str | None, scratch: Path | None
+        self, spec: RunSpec, image: Image, *, bwrap: str | None, scratch: Path | None, group: cgroups.Group | None
     ) -> subprocess.Popen[bytes]:
         environment = self._environments.ensure(image.requirements, report=_silent, stopped=_never)
         room = sandbox.Room(
@@ -168,7 +182,7 @@ class ProcessRunner:
         start = sandbox.inside(room, bwrap) if bwrap is not None else sandbox.beside(room, scratch or spec.log_folder)
         with _on_cpus(spec.limits.cpus):
             return subprocess.Popen(
-                _limited(start.arguments, spec.limits),
+                _limited(start.arguments, spec.limits, group),
                 cwd=start.folder,
                 env=start.environment,
                 stdin=subprocess.DEVNULL,
@@ -181,14 +195,21 @@ class ProcessRunner:
         """Whether a run must end now."""
         if run.watch.due() is not None:
             return True
-        limits, use = run.watch.spec.limits, use_of(run.process.pid, {RUN_VARIABLE: run.watch.spec.run_id})
-        run.watch.breach = _beyond(limits, use)
+        limits = run.watch.spec.limits
+        if run.group is not None:
+            run.watch.breach = _beyond_group(limits, run.group)
+        else:
+            run.watch.breach = _beyond(limits, use_of(run.process.pid, {RUN_VARIABLE: run.watch.spec.run_id}))
         return run.watch.breach is not None
 
     def _finish(self, run: _Run) -> Exit:
         """End what is left of the run's processes, close its logs and say how it ended."""
         if run.process.returncode is not None:
             run.watch.breach = None  # it was quicker than the limit
+        if run.group is not None:
+            if run.process.returncode:  # or it ended because the kernel kept it to its limits
+                run.watch.breach = _beyond_group(run.watch.spec.limits, run.group)
+            run.group.end()
         end_group(run.process)
         end_marked({RUN_VARIABLE: run.watch.spec.run_id})
         run.watch.finish()
@@ -196,17 +217,28 @@ class ProcessRunner:
         return run.watch.exit(run.process.returncode)
 
 
+def _beyond_group(limits: Limits, group: cgroups.Group) -> Breach | None:
+    if group.forks_refused():
+        return _too_many(limits)
+    return Breach(End.TOO_MUCH, out_of_memory(limits)) if group.memory_kills() else None
+
+
+def _too_many(limits: Limits) -> Breach:
+    return Breach(End.TOO_MUCH, f"The run had more than {limits.processes} processes and threads and was ended.")
+
+
 def _beyond(limits: Limits, use: Use) -> Breach | None:
     if use.processes > limits.processes:
-        return Breach(End.TOO_MUCH, f"The run had more than {limits.processes} processes and threads and was ended.")
+        return _too_many(limits)
     if limits.memory_mb is not None and use.memory_bytes > limits.memory_mb * 1024**2:
         return Breach(End.TOO_MUCH, out_of_memory(limits))
     return None
 
 
-def _limited(arguments: list[str], limits: Limits) -> list[str]:
-    """Put the limits before the command: no core dumps, no file or private memory that is larger than allowed."""
-    line = f"ulimit -c 0; ulimit -f {max(1, limits.output_bytes // 512)}"
+def _limited(arguments: list[str], limits: Limits, group: cgroups.Group | None) -> list[str]:
+    """Put the limits before the command: its group, no core dumps, no file or private memory larger than allowed."""
+    line = "".join(f"echo 0 > {shlex.quote(str(file))} || exit 125; " for file in (group.joins if group else ()))
+    line += f"ulimit -c 0; ulimit -f {max(1, limits.output_bytes // 512)}"
     if limits.memory_mb is not None:
         line += f"; ulimit -d {limits.memory_mb * 1024}"
     return ["/bin/sh", "-c", f'{line}; exec "$0" "$@"', *arguments]
