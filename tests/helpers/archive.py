@@ -22,7 +22,7 @@ MR = "xnat:mrSessionData"
 def add_user(hub: Hub, login: str, *, role: str = "", project: str = "", password: str = "secret") -> None:
     """Make an account, and a member of a project."""
     with hub.database.write() as db:
-        db.add(User(login=login, password_hash=hub.sessions.hash_password(password), roles=[]))
+        db.add(User(login=login, password_hash=hub.logins.hash_password(password), roles=[]))
         db.flush()
         if role:
             db.add(Membership(project=project, login=login, role=role))

@@ -94,7 +94,7 @@ def make_world(folder: Path) -> World:
     hub = start_hub(folder, images=(folder / "images",), ohif=viewer, tick_s=3600)
     with hub.hub.database.write() as db:
         for login in (*CALLERS[1:-1], "somebody"):
-            hashed = hub.hub.sessions.hash_password(f"secret-{login}")
+            hashed = hub.hub.logins.hash_password(f"secret-{login}")
             db.add(User(login=login, password_hash=hashed, first_name="F", last_name="L", roles=[]))
         for kind in (*KINDS, "TARGET"):
             save_project(db, hub.hub, kind, user="admin", accessibility=kind if kind in KINDS else "private")

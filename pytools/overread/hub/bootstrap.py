@@ -87,7 +87,7 @@ def _first_administrator(hub: Hub) -> str | None:
         db.add(
             User(
                 login="admin",
-                password_hash=hub.sessions.hash_password(password),
+                password_hash=hub.logins.hash_password(password),
                 first_name="Site",
                 last_name="Administrator",
                 roles=[ADMINISTRATOR],

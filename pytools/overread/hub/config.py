@@ -91,7 +91,6 @@ class HubConfig:
     docker_host: str = ""
     environments: Path | None = None
     tick_s: float = 0.5
-    session_timeout_s: float = 900.0
     max_upload_bytes: int = 8 * 1024**3
     metrics_token: str = ""
     require_login: bool = True

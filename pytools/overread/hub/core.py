@@ -9,10 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from overread.errors import OverreadError
+from overread.hub.audit import AuditTrail
 from overread.hub.config import HubConfig
 from overread.hub.database import Database, url_of
 from overread.hub.events import EventBus
 from overread.hub.layout import Layout
+from overread.hub.logins import Logins
+from overread.hub.policy import Policies
 from overread.hub.schemas import SchemaRegistry
 from overread.hub.sessions import Sessions
 
@@ -74,10 +77,13 @@ class Hub:
             raise OverreadError(f"{config.home} was restored in part only: remove it, and restore it again.")
         self.layout.make()
         self.database = Database(config.database or url_of(self.layout.database))
+        self.policies = Policies(self)
+        self.audit = AuditTrail(self)
+        self.logins = Logins(self)
         self.sessions = Sessions(self)
         self.events = EventBus()
         self.schemas = SchemaRegistry(self.layout.plugins)
-        self.services: list[Service] = []
+        self.services: list[Service] = [self.audit]
 
     def start(self) -> None:
         """Empty the folder of unfinished uploads, and start all background services."""

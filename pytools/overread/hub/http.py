@@ -25,6 +25,7 @@ from starlette.responses import RedirectResponse, Response
 
 from overread.hub import access, answers
 from overread.hub.access import Access, Caller, Right
+from overread.hub.audited import About, Audited
 from overread.hub.errors import CHALLENGE, HubError, bad_request, forbidden, not_found
 from overread.hub.items.history import Cause, set_cause
 from overread.hub.models import Experiment, Project
@@ -92,6 +93,7 @@ class Arrived:
     caller: Caller
     session_id: str | None
     query: Mapping[str, str]
+    about: About = field(default_factory=About)
     uploads: list[Upload] = field(default_factory=list)
     form: dict[str, str] = field(default_factory=dict)
 
@@ -100,13 +102,14 @@ class Call:
     """What a handler sees of a request.
 
     ``uploads`` are the body, or each file of a form; ``form`` the other fields of a form; ``session_id`` the HTTP
-    session the call came with.
+    session the call came with; ``about`` what the audit trail says it was about.
     """
 
     def __init__(self, hub: Hub, db: Session, arrived: Arrived) -> None:
         self.hub, self.db = hub, db
         self.request, self.caller, self.session_id = arrived.request, arrived.caller, arrived.session_id
         self.query, self.uploads, self.form = arrived.query, arrived.uploads, arrived.form
+        self.about = arrived.about
 
     @property
     def params(self) -> dict[str, Any]:
@@ -166,9 +169,12 @@ class Call:
 
     def require(self, project: str, right: Right) -> None:
         """Refuse the call unless the caller has `right` in `project`. Hides projects that may not be seen."""
-        if self.db.get(Project, project) is not None and access.may(self.db, self.caller, project, right):
-            return
+        if self.db.get(Project, project) is not None:
+            self.about.project = project
+            if access.may(self.db, self.caller, project, right):
+                return
         visible = access.may(self.db, self.caller, project, Right.READ)
+        self.about.hidden = not visible
         if right is Right.READ and self.path.startswith(("/data", "/REST")):
             raise not_found(f"project {project}")
         if visible or right is not Right.READ:
@@ -177,10 +183,12 @@ class Call:
 
     def require_experiment(self, experiment: Experiment, right: Right) -> None:
         """Refuse the call unless the caller has `right` on `experiment`. Hides what may not be seen."""
+        self.about.item, self.about.project = experiment.id, self.about.project or experiment.project
         if access.may_on_experiment(self.db, self.caller, experiment, right):
             return
         if access.may_on_experiment(self.db, self.caller, experiment, Right.READ):
             raise forbidden(f"The user may not change {experiment.id}.")
+        self.about.hidden = True
         raise not_found(f"experiment {experiment.id}")
 
     def require_admin(self) -> None:
@@ -194,14 +202,17 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
 
     async def answer(request: Request) -> Response:
         folder = Path(tempfile.mkdtemp(dir=hub.layout.tmp)) if request.method not in _READING else None
+        audited = Audited(hub, route, request)
         try:
-            response = await _serve(hub, route, request, folder)
+            response = await _serve(hub, route, request, folder, audited)
         except HubError as problem:
+            audited.refused(problem.status)
             response = answers.error(request.url.path, problem)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:  # the outermost loop: whatever happened, the caller gets an answer
             log.exception("%s %s failed", request.method, route.path)
+            audited.refused(500)
             response = answers.error(request.url.path, HubError(500, "The hub failed; its log says why."))
         finally:
             if folder is not None:
@@ -214,18 +225,20 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
     return answer
 
 
-async def _serve(hub: Hub, route: Route, request: Request, folder: Path | None) -> Response:
+async def _serve(hub: Hub, route: Route, request: Request, folder: Path | None, audited: Audited) -> Response:
     caller, session_id = await run_in_threadpool(hub.sessions.identify, request)
-    arrived = Arrived(request, caller, session_id, dict(parse_qsl(request.url.query, keep_blank_values=True)))
+    audited.about.user = caller.login
+    query = dict(parse_qsl(request.url.query, keep_blank_values=True))
+    arrived = Arrived(request, caller, session_id, query, audited.about)
     if route.access is not Access.PUBLIC:
         _check_login(hub, arrived)
     if folder is not None:
         uploads, form = await _spool(hub, request, folder)
         arrived = replace(arrived, uploads=uploads, form=form)
-    return await run_in_threadpool(_handle, hub, route, arrived)
+    return await run_in_threadpool(_handle, hub, route, arrived, audited)
 
 
-def _handle(hub: Hub, route: Route, arrived: Arrived) -> Response:
+def _handle(hub: Hub, route: Route, arrived: Arrived, audited: Audited) -> Response:
     writes = route.writes if route.writes is not None else arrived.request.method not in _READING
     transaction = hub.database.write if writes else hub.database.read
     if route.files_first:  # not within the transaction: filing is one of its own
@@ -238,7 +251,12 @@ def _handle(hub: Hub, route: Route, arrived: Arrived) -> Response:
             call.require_admin()
         elif route.access in (Access.READ, Access.EDIT, Access.OWN):
             call.require(call.params["project"], Right[route.access.name])
-        return route.handler(call)
+        response = route.handler(call)
+        if writes:
+            audited.done(db, response.status_code, response.headers)
+    if not writes:
+        audited.done(None, response.status_code, response.headers)
+    return response
 
 
 def _cause(call: Call) -> Cause:

@@ -14,6 +14,8 @@
     HOME/spool/              objects that were received and are not filed yet
     HOME/refused/            objects that could not be taken, as they came
     HOME/journal/            what transactions under way have renamed
+    HOME/audit/              lines of the audit trail that are not in the database yet
+    HOME/auth/               one file of properties for each directory that knows users (LDAP)
     HOME/plugins/            plugin jars
     HOME/runs/<container id>/{input,output,log}
     HOME/environments/       environments of images, by content hash
@@ -71,6 +73,16 @@ class Layout:
         return self.home / "journal"
 
     @property
+    def audit(self) -> Path:
+        """Lines of the audit trail that are not in the database yet (`overread.hub.audit`)."""
+        return self.home / "audit"
+
+    @property
+    def auth(self) -> Path:
+        """Properties of the directories that know users (`overread.hub.ldap`)."""
+        return self.home / "auth"
+
+    @property
     def plugins(self) -> Path:
         """Plugin jars."""
         return self.home / "plugins"
@@ -94,6 +106,7 @@ class Layout:
         """Make the folders that are missing, readable by us alone."""
         for folder in (
             self.archive, self.prearchive, self.refused, self.plugins, self.runs, self.environments, self.tmp,
+            self.audit, self.auth,
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)

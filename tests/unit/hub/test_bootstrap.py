@@ -33,17 +33,17 @@ def _no_given_password(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_password_is_told_once(tmp_path: Path) -> None:
     hub, password = start(tmp_path)
     assert password is not None
-    assert hub.sessions.check_password("admin", password) == "admin"
+    assert hub.logins.check("admin", password) == "admin"
     again, nothing = start(tmp_path)
     assert nothing is None
-    assert again.sessions.check_password("admin", password) == "admin"
+    assert again.logins.check("admin", password) == "admin"
 
 
 def test_a_given_password_is_used_and_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(bootstrap.PASSWORD_VARIABLE, "from-outside")
     hub, password = start(tmp_path)
     assert password is None
-    assert hub.sessions.check_password("admin", "from-outside") == "admin"
+    assert hub.logins.check("admin", "from-outside") == "admin"
 
 
 def test_newer_shipped_plugins_replace_older_ones_and_never_the_other_way(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the hub stores, one file per subject."""
 
 from overread.hub.models.access import AliasToken, Membership, User
+from overread.hub.models.audit import AuditEvent
 from overread.hub.models.base import Base
 from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver, StorageCommitment
 from overread.hub.models.history import HistoryEvent
@@ -33,6 +34,7 @@ from overread.hub.models.settings import ConfigEntry, CustomFields, CustomForm, 
 
 __all__ = [
     "AliasToken",
+    "AuditEvent",
     "Base",
     "BulkLaunch",
     "Command",

@@ -11,7 +11,12 @@ from overread.hub.models.base import Base, utc_now
 
 
 class User(Base):
-    """An account. ``password_hash`` is argon2's own text form."""
+    """An account.
+
+    ``password_hash`` is argon2's own text form, "" where none is kept here. ``provider`` names who knows the password:
+    "" the hub itself, else a directory (`overread.hub.ldap`). Failed logins are counted in a row; they lock the
+    account until ``locked_until``.
+    """
 
     __tablename__ = "user"
     pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -24,6 +29,10 @@ class User(Base):
     verified: Mapped[bool] = mapped_column(default=True)
     roles: Mapped[list[str]] = mapped_column(default=list)  # Administrator, DataManager, CustomFormManager, ...
     created: Mapped[datetime] = mapped_column(default=utc_now)
+    provider: Mapped[str] = mapped_column(default="")
+    failed_logins: Mapped[int] = mapped_column(default=0)
+    last_failed_login: Mapped[datetime | None]
+    locked_until: Mapped[datetime | None]
 
 
 class Membership(Base):

@@ -30,6 +30,7 @@ def find_or_refuse_project(call: Call) -> Project:
     project = find_project(call.db, call.params["project"])
     if project is None:
         raise not_found(f"project {call.params['project']}")
+    call.about.project = project.id
     if not may(call.db, call.caller, project.id, Right.READ):
         raise forbidden(f"The user may not read project {project.id}.")
     return project
@@ -59,6 +60,7 @@ def subject_of(call: Call, right: Right = Right.READ) -> Subject:
 
 def require_subject(call: Call, subject: Subject, right: Right) -> None:
     """Refuse the call unless the caller has `right` on `subject`. Hides what may not be seen."""
+    call.about.item, call.about.project = subject.id, call.about.project or subject.project
     if may(call.db, call.caller, subject.project, right):
         return
     shared = call.db.query(Share.project).filter(Share.kind == "subject", Share.object_id == subject.id)
@@ -66,6 +68,7 @@ def require_subject(call: Call, subject: Subject, right: Right) -> None:
         may(call.db, call.caller, project, Right.READ) for (project,) in shared
     )
     if not visible:
+        call.about.hidden = True
         raise not_found(f"subject {subject.id}")
     if right is not Right.READ:
         raise forbidden(f"The user may not change {subject.id}.")

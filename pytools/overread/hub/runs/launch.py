@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.hub.access import Caller, Right, may, may_on_experiment
+from overread.hub.audit import Entry, note
 from overread.hub.database import after_commit
 from overread.hub.errors import HubError, bad_request, forbidden
 from overread.hub.items import uris
@@ -137,6 +138,8 @@ def queue_launch(
     db.add(container)
     db.flush()
     advance(db, container, QUEUED, by=user)
+    told = f"run {container.id}, {wrapper.name}, {origin}"
+    note(db, Entry(user, "run", project=project or workflow.project, item=workflow.object_id, detail=told))
     after_commit(db, hub.runs.wake)
     return container
 

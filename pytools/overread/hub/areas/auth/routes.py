@@ -8,14 +8,15 @@ from overread.hub import answers
 from overread.hub.access import Access
 from overread.hub.errors import HubError
 from overread.hub.http import Call, Route
+from overread.hub.sessions import REFUSED
 
 
 def log_in(call: Call) -> Response:
     """Check name and password of a form and begin a session; the answer is its id."""
-    login = call.hub.sessions.check_password(call.form.get("username", ""), call.form.get("password", ""))
-    if login is None:
-        raise HubError(401, "Login attempt failed. Please try again.")
-    session_id = call.hub.sessions.open(login)
+    name, password = call.form.get("username", ""), call.form.get("password", "")
+    session_id = call.hub.sessions.log_in(call.request, name, password)
+    if session_id is None:
+        raise HubError(401, REFUSED)
     response = answers.text(session_id)
     call.hub.sessions.set_cookie(response, session_id)
     return response

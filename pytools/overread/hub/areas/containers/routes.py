@@ -148,6 +148,7 @@ def _find(call: Call) -> Container:
     project = call.params.get("project")
     if container is None or (project is not None and container.project != project):
         raise not_found(f"container {name}")
+    call.about.item, call.about.project = f"run {container.id}", container.project
     return container
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from starlette.responses import HTMLResponse, Response
 
 from overread.hub.access import Access, readable_projects
-from overread.hub.errors import not_found
+from overread.hub.errors import HubError, not_found
 from overread.hub.http import Call, Route, redirect
 from overread.hub.models import Project
 from overread.hub.rest.pages import link, page
@@ -61,12 +61,15 @@ def log_in(call: Call) -> Response:
     """Check name and password; go on to where the caller wanted to, or show the form again."""
     target = local_target(call.form.get("next", call.query.get("next", "")))
     name = call.form.get("username", "")
-    login = call.hub.sessions.check_password(name, call.form.get("password", ""))
-    if login is None:
+    try:
+        session_id = call.hub.sessions.log_in(call.request, name, call.form.get("password", ""))
+    except HubError as problem:
+        return _form(call, target, name=name, problem=problem.reason)
+    if session_id is None:
         return _form(call, target, name=name, problem="User name or password is wrong. Please try again.")
     call.hub.sessions.close(call.session_id)
     response = redirect(target)
-    call.hub.sessions.set_cookie(response, call.hub.sessions.open(login))
+    call.hub.sessions.set_cookie(response, session_id)
     return response
 
 

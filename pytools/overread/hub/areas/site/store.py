@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from overread.hub import policy
 from overread.hub.access import Caller
 from overread.hub.arrival.anonymising import SITE_SCRIPT, check_script
 from overread.hub.errors import bad_request
@@ -27,8 +28,7 @@ DEFAULTS: dict[str, Preference] = {
     "requireLogin": True,
     "checksums": True,
     "enableCsrfToken": True,
-    "sessionTimeout": "15 minutes",
-    "aliasTokenTimeout": "2 days",
+    **policy.DEFAULTS,
     "sessionXmlRebuilderInterval": 5,
     "sessionXmlRebuilderRepeat": 60000,
     "defaultProjectAutoArchiveSetting": 4,
@@ -88,6 +88,9 @@ def set_preferences(db: Session, hub: Hub, values: dict[str, Any]) -> None:
             raise bad_request(f"{name} is given when the hub starts.")
         if name == SITE_SCRIPT:
             check_script(str(value))
+        if name in policy.DEFAULTS:
+            policy.check_preference(name, value)
+            hub.policies.change(db)
         text = checked_id(str(value)) if name == "siteId" else json.dumps(_of_kind(name, value, known[name]))
         db.merge(SiteSetting(name=name, value=text))
     db.flush()

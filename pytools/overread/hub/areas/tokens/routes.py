@@ -22,7 +22,7 @@ def issue(call: Call) -> Response:
     if login != call.caller.login:
         call.require_admin()
         find_user(call.db, login)
-    token, secret = store.issue_token(call.db, login)
+    token, secret = store.issue_token(call.db, call.hub, login)
     return JSONResponse(_bean(token) | {"secret": secret})
 
 

@@ -8,6 +8,7 @@ import secrets
 import string
 import uuid
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -15,17 +16,20 @@ from sqlalchemy.orm import Session
 from overread.hub.models import AliasToken
 from overread.hub.models.base import utc_now
 
-LIFE = timedelta(days=2)
+if TYPE_CHECKING:
+    from overread.hub.core import Hub
+
 _ALPHABET = string.ascii_letters + string.digits
 _SECRET_LENGTH = 64
 
 
-def issue_token(db: Session, login: str) -> tuple[AliasToken, str]:
+def issue_token(db: Session, hub: Hub, login: str) -> tuple[AliasToken, str]:
     """Make a token for an account; return it and its secret, which can't be read again."""
+    life = timedelta(seconds=hub.policies.now().alias_token_s)
     db.execute(delete(AliasToken).where(AliasToken.expires <= utc_now()))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
     token = AliasToken(
-        alias=str(uuid.uuid4()), secret_hash=_digest(secret), login=login, created=utc_now(), expires=utc_now() + LIFE
+        alias=str(uuid.uuid4()), secret_hash=_digest(secret), login=login, created=utc_now(), expires=utc_now() + life
     )
     db.add(token)
     db.flush()

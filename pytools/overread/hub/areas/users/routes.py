@@ -66,7 +66,7 @@ def change(call: Call) -> Response:
     if document.get("username", call.params["login"]) != call.params["login"]:
         raise bad_request("A user name can't be changed.")
     user = store.find_user(call.db, call.params["login"])
-    store.change_user(call.hub, user, document)
+    store.change_user(call.db, call.hub, user, document)
     return JSONResponse(store.bean(user))
 
 
@@ -81,7 +81,9 @@ def put_switch(call: Call) -> Response:
     value = call.params["value"].lower()
     if value not in {"true", "false"}:
         raise bad_request(f"{value!r} is neither true nor false.")
-    store.change_user(call.hub, store.find_user(call.db, call.params["login"]), {_switch(call): value == "true"})
+    store.change_user(
+        call.db, call.hub, store.find_user(call.db, call.params["login"]), {_switch(call): value == "true"}
+    )
     return answers.text()
 
 

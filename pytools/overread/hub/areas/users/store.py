@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from overread.hub.access import ADMINISTRATOR
+from overread.hub.database import after_commit
 from overread.hub.errors import bad_request, conflict, forbidden, not_found
-from overread.hub.models import Membership, User
+from overread.hub.models import AliasToken, Membership, User
+from overread.hub.models.base import utc_now
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
@@ -41,13 +43,13 @@ def make_user(db: Session, hub: Hub, document: Mapping[str, Any]) -> User:
         raise bad_request(f"The user {login} needs a password.")
     user = User(login=login, password_hash="", roles=[])
     db.add(user)
-    change_user(hub, user, document)
+    change_user(db, hub, user, document)
     db.flush()
     return user
 
 
-def change_user(hub: Hub, user: User, document: Mapping[str, Any]) -> None:
-    """Lay the keys of `document` over an account. A new password, or disabling it, ends its sessions."""
+def change_user(db: Session, hub: Hub, user: User, document: Mapping[str, Any]) -> None:
+    """Lay the keys of `document` over an account. A new password, or disabling it, ends its sessions and tokens."""
     for key, column in _COLUMNS.items():
         if key in document:
             setattr(user, column, str(document[key] or ""))
@@ -55,15 +57,28 @@ def change_user(hub: Hub, user: User, document: Mapping[str, Any]) -> None:
         if key in document:
             set_switch(user, key, on=_truth(key, document[key]))
     if document.get("password"):
-        user.password_hash = hub.sessions.hash_password(str(document["password"]))
+        set_password(hub, user, str(document["password"]))
     if document.get("password") or not user.enabled:
+        db.execute(delete(AliasToken).where(AliasToken.login == user.login))
         hub.sessions.close_all(user.login)
+        after_commit(db, lambda: hub.sessions.close_all(user.login))  # whoever came in between is out as well
+
+
+def set_password(hub: Hub, user: User, password: str) -> None:
+    """Give an account a new password, and open it if failed logins had locked it."""
+    if user.provider:
+        raise bad_request(f"The password of {user.login} is kept by {user.provider}: change it there.")
+    hub.policies.now().check_password(user.login, password)
+    user.password_hash = hub.logins.hash_password(password)
+    user.failed_logins, user.locked_until = 0, None
 
 
 def set_switch(user: User, name: str, *, on: bool) -> None:
-    """Enable or disable, verify or unverify an account."""
+    """Enable or disable, verify or unverify an account. Enabling opens one that failed logins have locked."""
     if name == "enabled" and not on and user.login == "admin":
         raise forbidden("The account admin can't be disabled.")
+    if name == "enabled" and on:
+        user.failed_logins, user.locked_until = 0, None
     setattr(user, name, on)
 
 
@@ -105,4 +120,5 @@ def bean(user: User) -> dict[str, Any]:
         "enabled": user.enabled,
         "verified": user.verified,
         "secured": True,
+        "locked": user.locked_until is not None and user.locked_until > utc_now(),
     }

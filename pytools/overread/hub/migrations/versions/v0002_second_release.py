@@ -16,6 +16,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Add it."""
+    _logins_and_audit()
     op.create_table(
         "bulk_launch",
         sa.Column("id", TEXT, nullable=False),
@@ -143,3 +144,31 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("next_step_id", TEXT, server_default="", nullable=False))
         batch_op.add_column(sa.Column("current_step_id", TEXT, server_default="", nullable=False))
         batch_op.create_index("ix_workflow_job", ["job_id"])
+
+
+def _logins_and_audit() -> None:
+    op.create_table(
+        "audit_event",
+        sa.Column("pk", INT, nullable=False),
+        sa.Column("time", TIME, nullable=False),
+        sa.Column("user", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=False),
+        sa.Column("status", INT, nullable=False),
+        sa.Column("method", TEXT, nullable=False),
+        sa.Column("route", TEXT, nullable=False),
+        sa.Column("project", TEXT, nullable=False),
+        sa.Column("item", TEXT, nullable=False),
+        sa.Column("address", TEXT, nullable=False),
+        sa.Column("detail", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("pk"),
+    )
+    with op.batch_alter_table("audit_event") as batch_op:
+        for column in ("time", "user", "project", "item"):
+            batch_op.create_index(f"ix_audit_{column}", [column])
+
+    with op.batch_alter_table("user") as batch_op:
+        batch_op.add_column(sa.Column("provider", TEXT, server_default="", nullable=False))
+        batch_op.add_column(sa.Column("failed_logins", INT, server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("last_failed_login", TIME, nullable=True))
+        batch_op.add_column(sa.Column("locked_until", TIME, nullable=True))
