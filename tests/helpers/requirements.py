@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from helpers import docker_engine, postgres, swarm
+from helpers import docker_engine, postgres, slapd, swarm
 from helpers.browser import find_chromium
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ _SPECIAL: Mapping[str, Callable[[], str | None]] = {
     "swarm": swarm.why_no_swarm,
     "velocity": lambda: _file_reason(_JAVA_LIBRARIES / "velocity-tools.jar", "install Debian's libvelocity-tools-java"),
     "mricron-data": lambda: _file_reason(_MRICRON_TEMPLATES, "install Debian's mricron-data"),
+    "slapd": slapd.why_no_slapd,
     "postgres": postgres.why_no_postgres,
     "ohif": lambda: _file_reason(REPOSITORY / "build/ohif/index.html", "run `make setup`"),
     "plugins": lambda: _file_reason(REPOSITORY / "build/plugins", "run `make setup`"),

@@ -91,10 +91,10 @@ class AuditTrail:
 
     def stop(self) -> None:
         """Move what is there, and end."""
-        self._end.set()
-        if self._thread.is_alive():
+        if self._thread.is_alive():  # else another process may serve from this home: its file is its own
+            self._end.set()
             self._thread.join(timeout=30)
-        self._move_or_log()
+            self._move_or_log()
 
     def write(self, entry: Entry) -> None:
         """Note an act that changes nothing, or that was refused. It is on its way to the disk when this returns."""

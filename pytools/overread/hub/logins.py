@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import re
 import secrets
 import threading
 import time
@@ -20,14 +22,21 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 
 from overread.hub.audit import Entry, note
+from overread.hub.ldap import Directory, Person, read_directories
 from overread.hub.models import AliasToken, User
 from overread.hub.models.base import utc_now
 
 if TYPE_CHECKING:
     from overread.hub.core import Hub
 
+log = logging.getLogger(__name__)
+
+LOGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+"""What a user name can be."""
+
 _AT_A_TIME: Final = 2  # a hash takes 64 MiB for a while
 _REMEMBERED_S: Final = 900.0
+_ASKED_AGAIN_S: Final = 60.0  # so long may somebody whom a directory has let go still send Basic credentials
 _REMEMBERED: Final = 1000
 
 
@@ -38,6 +47,7 @@ class _Known:
     password_hash: str
     is_open: bool  # neither disabled nor locked
     has_failed: bool
+    provider: str
 
 
 class Logins:
@@ -59,6 +69,7 @@ class Logins:
         self._right: dict[bytes, float] = {}
         self._lock = threading.Lock()
         self._nobodys = ""
+        self.directories = read_directories(hub.layout.auth)
 
     def hash_password(self, password: str) -> str:
         """Return argon2's text form of `password`."""
@@ -68,8 +79,15 @@ class Logins:
     def check(self, login: str, password: str, *, address: str = "") -> str | None:
         """Return the account behind a name and password (or an alias token and its secret), or None.
 
-        Every failure is noted in the audit trail; enough of them in a row lock the account for a while.
+        Every failure is noted in the audit trail; enough of them in a row lock the account for a while. Names that
+        have no account here are looked for in the directories, or in one alone: ``directory/name``.
+
+        Raises
+        ------
+        HubError
+            503: a directory is to say whether the password is right, and can't be asked.
         """
+        directories, login = self._asked(login)
         with self._hub.database.read() as db:
             token = db.get(AliasToken, login)
             if token is not None:
@@ -79,16 +97,55 @@ class Logins:
         digest = hmac.digest(self._key, f"{login}\0{password}".encode(), hashlib.sha256)
         if known is not None:
             digest += known.password_hash.encode()  # a changed password forgets what was right before
-        right = known is not None and known.is_open and self._was_right(digest)
-        if not right:
-            right = self._verify(known.password_hash if known is not None else "", password)
-        if known is not None and known.is_open and right:
-            self._remember(digest)
-            if known.has_failed:
+        account: str | None = login
+        if known is None or not known.is_open or not self._was_right(digest):
+            account = self._look_up(directories, login, password, known)
+        if account is not None and (known is None or known.is_open):
+            self._remember(digest, _REMEMBERED_S if known is not None and not known.provider else _ASKED_AGAIN_S)
+            if known is not None and known.has_failed:
                 self._forget_failures(login)
-            return login
+            return account
         self._note_failure(login, address)
         return None
+
+    def _asked(self, login: str) -> tuple[list[Directory], str]:
+        """Return the directories to look into, and the name without that of a directory."""
+        name, slash, rest = login.partition("/")
+        chosen = [one for one in self.directories if slash and one.id == name]
+        return (chosen, rest) if chosen else (self.directories, login)
+
+    def _look_up(self, directories: list[Directory], login: str, password: str, known: _Known | None) -> str | None:
+        """Return the account that the password opens, with the work of one look for whoever it is."""
+        if known is not None and not known.provider:
+            return login if self._verify(known.password_hash, password) else None
+        if known is not None:
+            directories = [one for one in directories if one.id == known.provider and known.is_open]
+        if not directories or not LOGIN.fullmatch(login):
+            self._verify("", password)
+            return None
+        for directory in directories:
+            person = directory.find(login, password)
+            if person is not None:
+                return self._account_of(directory, person)
+        return None
+
+    def _account_of(self, directory: Directory, person: Person) -> str | None:
+        """Return the account of somebody whom a directory knows, made at the first login; None if it is not to be."""
+        if not LOGIN.fullmatch(person.login) or person.login == "guest":
+            return None
+        with self._hub.database.write() as db:
+            user = db.scalar(select(User).where(User.login == person.login))
+            if user is None:
+                user = User(login=person.login, password_hash="", roles=[], provider=directory.id)
+                user.enabled, user.verified = directory.enables, directory.verifies
+                db.add(user)
+                note(db, Entry(person.login, "change", detail=f"account made, known to {directory.id}"))
+                if not user.enabled:
+                    log.info("An account for %s was made and waits for being enabled", person.login)
+            elif user.provider != directory.id:  # somebody else of the same name
+                return None
+            user.first_name, user.last_name, user.email = person.first_name, person.last_name, person.email
+            return user.login if user.enabled and not _is_locked(user) else None
 
     def _by_token(self, token: AliasToken, secret: str) -> str | None:
         digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -107,13 +164,13 @@ class Logins:
 
     def _was_right(self, digest: bytes) -> bool:
         with self._lock:
-            return time.monotonic() - self._right.get(digest, -_REMEMBERED_S) < _REMEMBERED_S
+            return time.monotonic() < self._right.get(digest, 0.0)
 
-    def _remember(self, digest: bytes) -> None:
+    def _remember(self, digest: bytes, for_s: float) -> None:
         with self._lock:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()
-            self._right[digest] = time.monotonic()
+            self._right[digest] = time.monotonic() + for_s
 
     def _forget_failures(self, login: str) -> None:
         with self._hub.database.write() as db:
@@ -144,7 +201,7 @@ class Logins:
 
 
 def _known(user: User) -> _Known:
-    return _Known(user.password_hash, user.enabled and not _is_locked(user), user.failed_logins > 0)
+    return _Known(user.password_hash, user.enabled and not _is_locked(user), user.failed_logins > 0, user.provider)
 
 
 def _is_locked(user: User) -> bool:

@@ -7,7 +7,7 @@ backup is not whole. A restored home holds ``restoring`` until it is whole, and 
 The database comes first, then the files that it names, so a file is never missing for being too new. What was moved
 or replaced meanwhile is missing or differs: then a newer copy of the database is made, and what it names besides is
 copied, until both agree. The receiver's spool comes before the database: an object that lies in it is copied from
-there, or known to the database already.
+there, or known to the database already. So do the lines of the audit trail.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _LAST, _LIST, _SQLITE, _DUMP = "backup.json", "files.tsv", "database.sqlite", "d
 _NOTED: Final = "backups.jsonl"
 """In the home: a line for each backup that was made of it."""
 _SHOWN: Final = 20
-_WHOLE: Final = ("plugins", "refused", "runs")
+_WHOLE: Final = ("auth", "plugins", "refused", "runs")
+_BEFORE: Final = ("spool/ready", "audit")
 _ROUNDS: Final = 20
 _CHUNK: Final = 1 << 20
 
@@ -73,14 +74,15 @@ def make_backup(hub: Hub, target: Path) -> Backup:
     (target / "home").mkdir(parents=True, exist_ok=True)
     target.chmod(0o700)
     for _ in range(_ROUNDS):
-        _copy_below(hub, "spool/ready", target, copied)
+        for folder in _BEFORE:
+            _copy_below(hub, folder, target, copied)
         named = _copy_database(hub, target)
         if not _copy_named(hub, named, target, copied):
             break
     else:
         raise OverreadError("Files that the database names can't be copied as it has them: run overread hub check.")
     for path in set(copied) - set(named):
-        if not path.startswith("spool/"):
+        if not path.startswith(_BEFORE):
             (target / "home" / path).unlink()
             del copied[path]
     for folder in _WHOLE:

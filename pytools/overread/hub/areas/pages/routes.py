@@ -64,9 +64,9 @@ def log_in(call: Call) -> Response:
     try:
         session_id = call.hub.sessions.log_in(call.request, name, call.form.get("password", ""))
     except HubError as problem:
-        return _form(call, target, name=name, problem=problem.reason)
+        return _form(call, target, name=name, problem=problem.reason, status=problem.status)
     if session_id is None:
-        return _form(call, target, name=name, problem="User name or password is wrong. Please try again.")
+        return _form(call, target, name=name, problem="User name or password is wrong. Please try again.", status=401)
     call.hub.sessions.close(call.session_id)
     response = redirect(target)
     call.hub.sessions.set_cookie(response, session_id)
@@ -86,7 +86,7 @@ def local_target(target: str) -> str:
     return target if _LOCAL.fullmatch(target) else "/"
 
 
-def _form(call: Call, target: str, *, name: str = "", problem: str = "") -> Response:
+def _form(call: Call, target: str, *, name: str = "", problem: str = "", status: int = 200) -> Response:
     notice = f'<p class="problem" role="alert">{html.escape(problem)}</p>' if problem else ""
     body = (
         f'<form class="login" method="post" action="{_LOGIN}">'
@@ -97,7 +97,7 @@ def _form(call: Call, target: str, *, name: str = "", problem: str = "") -> Resp
         f'autocomplete="current-password" required{" autofocus" if name else ""}>'
         '<button type="submit">Log in</button></form>'
     )
-    return HTMLResponse(page(call, "Log in", body), status_code=401 if problem else 200)
+    return HTMLResponse(page(call, "Log in", body), status_code=status)
 
 
 def plugin_page(call: Call) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from overread.hub.access import ADMINISTRATOR
 from overread.hub.database import after_commit
 from overread.hub.errors import bad_request, conflict, forbidden, not_found
+from overread.hub.logins import LOGIN
 from overread.hub.models import AliasToken, Membership, User
 from overread.hub.models.base import utc_now
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from overread.hub.core import Hub
 
 ROLES = (ADMINISTRATOR, "DataManager", "CustomFormManager", "ContainerManager", "Dqr")
-_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _COLUMNS = {"firstName": "first_name", "lastName": "last_name", "email": "email"}
 _SWITCHES = ("enabled", "verified")
 
@@ -35,7 +34,7 @@ def find_user(db: Session, login: str) -> User:
 def make_user(db: Session, hub: Hub, document: Mapping[str, Any]) -> User:
     """Make an account from ``{"username", "password", "firstName", "lastName", "email", "enabled", "verified"}``."""
     login = str(document.get("username", ""))
-    if not _LOGIN.fullmatch(login) or login == "guest":
+    if not LOGIN.fullmatch(login) or login == "guest":
         raise bad_request(f"{login!r} can't be a user name: use letters, digits, '.', '_', '@' and '-'.")
     if db.scalar(select(User.pk).where(User.login == login)) is not None:
         raise conflict(f"The user {login} exists already.")
