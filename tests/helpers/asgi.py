@@ -34,11 +34,12 @@ class Direct:
         path: str,
         *,
         query: Mapping[str, Any] | None = None,
+        raw_query: str = "",
         headers: Mapping[str, str] | None = None,
         content: bytes = b"",
         login: tuple[str, str] | None = None,
     ) -> httpx.Response:
-        """Return the answer; `login` is a name and password for Basic authentication."""
+        """Return the answer; `login` is a name and password for Basic authentication, `raw_query` an encoded query."""
         sent = {"host": "hub.test", "content-length": str(len(content))} | dict(headers or {})
         if login is not None:
             sent["authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
@@ -49,7 +50,7 @@ class Direct:
             "scheme": "http",
             "path": unquote(path),
             "raw_path": path.encode(),
-            "query_string": urlencode(query or {}, doseq=True).encode(),
+            "query_string": (raw_query or urlencode(query or {}, doseq=True)).encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),

@@ -75,6 +75,8 @@ def save(
     if subscription is None:
         subscription = Subscription(owner=user)
         db.add(subscription)
+    if project is not None:  # who owns a project must not make an administrator's subscription do something else
+        subscription.owner = user
     subscription.name = document["name"] = str(document.get("name") or _name(document))
     subscription.active = document["active"] = bool(document.get("active", True))
     subscription.document = document

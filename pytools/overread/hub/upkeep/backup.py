@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -173,10 +173,12 @@ def _copy(source: Path, target: Path) -> tuple[int, str] | None:
                     size += len(piece)
                     writing.write(piece)
                 writing.flush()
+                os.fchmod(
+                    writing.fileno(), stat.S_IMODE(os.fstat(reading.fileno()).st_mode)
+                )  # source may be gone by now
                 os.fsync(writing.fileno())
     except FileNotFoundError:
         return None
-    shutil.copymode(source, target)
     return size, digest.hexdigest()
 
 
