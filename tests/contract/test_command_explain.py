@@ -13,6 +13,8 @@ from overread.commands.model import Command
 
 PLAIN = "KNEE"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

@@ -15,6 +15,8 @@ from helpers.study_site import Site, start_site
 BUILD = "GET /xapi/siteConfig/buildInfo"
 CHAIN = "GET /xapi/orchestration/project/KNEE"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

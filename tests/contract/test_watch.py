@@ -24,6 +24,8 @@ from overread.xnat.watch import Told, Watcher, watch
 QUIET_S, LONG_S = 1.0, 600.0
 PREARCHIVE = {"format": "json"}
 
+pytestmark = pytest.mark.slow
+
 
 def manifest(**complete: Any) -> StudyManifest:
     text = STUDY_YAML.replace("project: KNEE", "project: BTS").replace("quiet_s: 10, give_up_s: 100", "quiet_s: 1")

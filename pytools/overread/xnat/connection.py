@@ -66,6 +66,8 @@ class Request:
         Body as JSON; None for a request without one.
     text
         Body as plain text, instead.
+    content
+        Body as octets, instead.
     """
 
     method: str
@@ -73,6 +75,7 @@ class Request:
     query: Mapping[str, str] | None = None
     json: Any = None
     text: str | None = None
+    content: bytes | None = None
 
 
 class Archive(Protocol):
@@ -136,6 +139,8 @@ class XnatArchive:
         body: dict[str, Any] = {"query": dict(request.query or {})}
         if request.text is not None:
             body |= {"data": request.text.encode(), "headers": {"Content-Type": "text/plain"}}
+        elif request.content is not None:
+            body |= {"data": request.content, "headers": {"Content-Type": "application/octet-stream"}}
         elif request.json is not None:
             body["json"] = request.json
         answer = self._ask(request.method, request.path, **body)
