@@ -1,4 +1,4 @@
-"""Objects below ``/data``: what makes a hub behave like the real one (xnat-rest 10.1, checks 1 to 3 and 8 to 18)."""
+"""Objects below ``/data``, beside the numbered test vectors (test_vectors.py)."""
 
 from __future__ import annotations
 
@@ -26,68 +26,31 @@ def item(answer: httpx.Response) -> dict[str, object]:
     return found
 
 
-def test_putting_a_subject_twice_gives_the_same_id(hub: RunningHub) -> None:
-    with hub.client() as client:
-        made = client.put("/data/projects/P1", params={"xnat:projectData/name": "Study One"})
-        assert (made.status_code, made.text) == (200, "P1")
-        first = client.put("/data/projects/P1/subjects/A")
-        assert (first.status_code, first.text) == (201, "XNAT_S00001")
-        again = client.put("/data/projects/P1/subjects/A")
-        assert (again.status_code, again.text) == (200, "XNAT_S00001")
-
-
-def test_a_session_below_an_unknown_subject_makes_the_subject(hub: RunningHub) -> None:
-    with hub.client() as client:
-        client.put("/data/projects/P1")
-        made = client.put("/data/projects/P1/subjects/NEW/experiments/E1", params={"xsiType": "xnat:ctSessionData"})
-        assert (made.status_code, made.text) == (201, "XNAT_E00001")
-        assert [row["label"] for row in rows(client.get("/data/projects/P1/subjects?format=json"))] == ["NEW"]
-
-
-def test_putting_a_scan_is_empty_both_times_and_keeps_its_type(admin: httpx.Client, session: str) -> None:
+def test_putting_a_scan_is_empty_both_times_and_keeps_its_type(root: httpx.Client, exam: str) -> None:
     for _ in range(2):
-        answer = admin.put(f"/data/experiments/{session}/scans/2", params=SCAN)
+        answer = root.put(f"/data/experiments/{exam}/scans/2", params=SCAN)
         assert (answer.status_code, answer.text) == (200, "")
-    other = admin.put(f"/data/experiments/{session}/scans/2", params={"xsiType": "xnat:mrScanData"})
+    other = root.put(f"/data/experiments/{exam}/scans/2", params={"xsiType": "xnat:mrScanData"})
     assert other.status_code == 409
-    assert admin.put(f"/data/experiments/{session}/scans/3").status_code == 417
-    abstract = admin.put(f"/data/experiments/{session}/scans/3", params={"xsiType": "xnat:imageScanData"})
+    assert root.put(f"/data/experiments/{exam}/scans/3").status_code == 417
+    abstract = root.put(f"/data/experiments/{exam}/scans/3", params={"xsiType": "xnat:imageScanData"})
     assert abstract.status_code == 400
 
 
-def test_tables_hold_text_and_items_numbers(admin: httpx.Client, session: str) -> None:
-    admin.put(f"/data/experiments/{session}/scans/2", params={**SCAN, "frames": "24"})
-    listed = admin.get(f"/data/experiments/{session}/scans", params={"format": "json", "columns": "ID,frames"}).json()
-    assert listed["ResultSet"]["totalRecords"] == "1"
-    assert listed["ResultSet"]["Result"] == [{"ID": "2", "frames": "24", "URI": f"/data/experiments/{session}/scans/2"}]
-    assert item(admin.get(f"/data/experiments/{session}/scans/2?format=json"))["frames"] == 24
-
-
-def test_an_assessor_needs_a_project_unless_the_path_says_it(admin: httpx.Client, session: str) -> None:
+def test_an_assessor_needs_a_project_unless_the_path_says_it(root: httpx.Client, project: str, exam: str) -> None:
     kind = {"xsiType": "xnat:qcManualAssessorData", "xnat:qcManualAssessorData/pass": "true"}
-    bare = admin.put(f"/data/experiments/{session}/assessors/{session}_A", params=kind)
+    bare = root.put(f"/data/experiments/{exam}/assessors/{exam}_A", params=kind)
     assert bare.status_code == 422
-    subject = item(admin.get(f"/data/experiments/{session}?format=json"))["subject_ID"]
-    path = f"/data/projects/P/subjects/{subject}/experiments/{session}/assessors/{session}_A"
-    made = admin.put(path, params=kind)
+    subject = item(root.get(f"/data/experiments/{exam}?format=json"))["subject_ID"]
+    path = f"/data/projects/{project}/subjects/{subject}/experiments/{exam}/assessors/{exam}_A"
+    made = root.put(path, params=kind)
     assert made.status_code == 201
-    named = admin.put(
-        f"/data/experiments/{session}/assessors/{session}_B", params={**kind, "xnat:qcManualAssessorData/project": "P"}
+    named = root.put(
+        f"/data/experiments/{exam}/assessors/{exam}_B", params={**kind, "xnat:qcManualAssessorData/project": project}
     )
     assert named.status_code == 201
-    assert item(admin.get(f"/data/experiments/{made.text}?format=json"))["pass"] == 1
-    assert item(admin.get(f"/data/experiments/{session}/assessors/{session}_A?format=json"))["ID"] == made.text
-
-
-def test_renaming_drops_the_other_fields(admin: httpx.Client, session: str) -> None:
-    kind = "xnat:ctSessionData"
-    answer = admin.put(
-        f"/data/experiments/{session}", params={"label": f"new_{session}", "xsiType": kind, f"{kind}/note": "x"}
-    )
-    assert (answer.status_code, answer.text) == (200, "")
-    fields = item(admin.get(f"/data/experiments/{session}?format=json"))
-    assert fields["label"] == f"new_{session}"
-    assert "note" not in fields
+    assert item(root.get(f"/data/experiments/{made.text}?format=json"))["pass"] == 1
+    assert item(root.get(f"/data/experiments/{exam}/assessors/{exam}_A?format=json"))["ID"] == made.text
 
 
 def test_renaming_moves_the_files(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
@@ -99,13 +62,13 @@ def test_renaming_moves_the_files(shared_hub: RunningHub, admin: httpx.Client, s
     assert (archive / f"moved_{session}/RESOURCES/R/a.txt").read_bytes() == b"abc"
 
 
-def test_sessions_are_found_by_uid(admin: httpx.Client, session: str) -> None:
-    uid = item(admin.get(f"/data/experiments/{session}?format=json"))["UID"]
+def test_sessions_are_found_by_uid(root: httpx.Client, project: str, exam: str) -> None:
+    uid = item(root.get(f"/data/experiments/{exam}?format=json"))["UID"]
     for name in ("UID", "studyInstanceUID", "xnat:imageSessionData/UID", "xnat:ctSessionData/UID"):
-        found = admin.get("/data/experiments", params={name: str(uid), "format": "json"})
-        assert [row["ID"] for row in rows(found)] == [session], name
-    assert rows(admin.get("/data/experiments?UID=9.9.9&format=json")) == []
-    assert rows(admin.get("/data/projects/P/experiments", params={"UID": str(uid), "format": "json"}))
+        found = root.get("/data/experiments", params={name: str(uid), "format": "json"})
+        assert [row["ID"] for row in rows(found)] == [exam], name
+    assert rows(root.get("/data/experiments?UID=9.9.9&format=json")) == []
+    assert rows(root.get(f"/data/projects/{project}/experiments", params={"UID": str(uid), "format": "json"}))
 
 
 def test_unknown_projects_are_hidden_and_not_writable(hub: RunningHub) -> None:
@@ -122,67 +85,62 @@ def test_unknown_projects_are_hidden_and_not_writable(hub: RunningHub) -> None:
         assert rows(bob.get("/data/projects?format=json")) == []
 
 
-def test_scans_are_not_filtered(admin: httpx.Client, session: str) -> None:
-    admin.put(f"/data/experiments/{session}/scans/1", params=SCAN)
-    admin.put(f"/data/experiments/{session}/scans/2", params={**SCAN, "xnat:ctScanData/UID": "9.9"})
-    found = admin.get(f"/data/experiments/{session}/scans?UID=9.9&columns=ID,UID&format=json")
-    assert [row["UID"] for row in rows(found)] == ["1.2.3.2", "9.9"]
-
-
 @pytest.mark.parametrize("prefix", ["/data", "/data/archive", "/REST"])
-def test_both_prefixes_answer(admin: httpx.Client, session: str, prefix: str) -> None:
-    assert item(admin.get(f"{prefix}/experiments/{session}?format=json"))["ID"] == session
+def test_both_prefixes_answer(root: httpx.Client, exam: str, prefix: str) -> None:
+    assert item(root.get(f"{prefix}/experiments/{exam}?format=json"))["ID"] == exam
 
 
-def test_lists_come_as_csv(admin: httpx.Client, session: str) -> None:
-    answer = admin.get("/data/experiments", params={"format": "csv", "columns": "ID,label,xsiType", "ID": session})
+def test_lists_come_as_csv(root: httpx.Client, exam: str) -> None:
+    answer = root.get("/data/experiments", params={"format": "csv", "columns": "ID,label,xsiType", "ID": exam})
     read = list(csv.DictReader(io.StringIO(answer.text)))
     assert answer.text.startswith('"ID","label","xsiType","project","URI"\n'), "XNAT adds type and project"
     assert read[0]["xsiType"] == "xnat:ctSessionData"
 
 
-def test_results_of_a_plugins_type_are_listed_with_their_fields(admin: httpx.Client, session: str) -> None:
+@pytest.mark.inside
+def test_results_of_a_plugins_type_are_listed_with_their_fields(root: httpx.Client, project: str, exam: str) -> None:
     kind = "braintumor:resultData"
     for number, volume in enumerate((12.5, 3.0)):
-        made = admin.put(
-            f"/data/experiments/{session}/assessors/{session}_{number}",
-            params={"xsiType": kind, f"{kind}/project": "P", f"{kind}/lesion_volume_ml": str(volume)},
+        made = root.put(
+            f"/data/experiments/{exam}/assessors/{exam}_{number}",
+            params={"xsiType": kind, f"{kind}/project": project, f"{kind}/lesion_volume_ml": str(volume)},
         )
         assert made.status_code == 201
     path = f"{kind}/lesion_volume_ml"
     asked = {
-        "columns": f"ID,label,session_ID,{path}", "xsiType": kind, "project": "P", "session_ID": f"{session},none",
+        "columns": f"ID,label,session_ID,{path}", "xsiType": kind, "project": project, "session_ID": f"{exam},none",
         "sortBy": path, "format": "json",
     }  # fmt: skip
-    found = rows(admin.get("/data/experiments", params=asked))
+    found = rows(root.get("/data/experiments", params=asked))
     assert [row[path.lower()] for row in found] == ["3.0", "12.5"]
-    assert {row["session_ID"] for row in found} == {session}
-    ranged = rows(admin.get("/data/experiments", params={**asked, path: "5-20"}))
+    assert {row["session_ID"] for row in found} == {exam}
+    ranged = rows(root.get("/data/experiments", params={**asked, path: "5-20"}))
     assert [row[path.lower()] for row in ranged] == ["12.5"]
-    descending = rows(admin.get("/data/experiments", params={**asked, "sortOrder": "DESC"}))
+    descending = rows(root.get("/data/experiments", params={**asked, "sortOrder": "DESC"}))
     assert [row[path.lower()] for row in descending] == ["12.5", "3.0"]
 
 
-def test_a_project_lists_sessions_and_assessors_only_when_asked(admin: httpx.Client, session: str) -> None:
-    admin.put(
-        f"/data/experiments/{session}/assessors/{session}_RC",
-        params={"xsiType": "icr:roiCollectionData", "icr:roiCollectionData/project": "P"},
+def test_a_project_lists_sessions_and_assessors_only_when_asked(root: httpx.Client, project: str, exam: str) -> None:
+    root.put(
+        f"/data/experiments/{exam}/assessors/{exam}_RC",
+        params={"xsiType": "icr:roiCollectionData", "icr:roiCollectionData/project": project},
     )
-    types = {row["xsiType"] for row in rows(admin.get("/data/projects/P/experiments?format=json"))}
+    types = {row["xsiType"] for row in rows(root.get(f"/data/projects/{project}/experiments?format=json"))}
     assert "icr:roiCollectionData" not in types
     assert "xnat:ctSessionData" in types
-    collections = rows(admin.get("/data/projects/P/experiments?format=json&xsiType=icr:roiCollectionData"))
-    assert f"{session}_RC" in {row["label"] for row in collections}
+    collections = rows(root.get(f"/data/projects/{project}/experiments?format=json&xsiType=icr:roiCollectionData"))
+    assert f"{exam}_RC" in {row["label"] for row in collections}
     assert {"session_ID", "session_label"} <= collections[0].keys()
 
 
-def test_filters_take_patterns_lists_and_days(admin: httpx.Client, session: str) -> None:
-    admin.put(f"/data/experiments/{session}", params={"date": "2026-05-01", "note": "alpha_beta"})
-    label = item(admin.get(f"/data/experiments/{session}?format=json"))["label"]
+@pytest.mark.inside
+def test_filters_take_patterns_lists_and_days(root: httpx.Client, exam: str) -> None:
+    root.put(f"/data/experiments/{exam}", params={"date": "2026-05-01", "note": "alpha_beta"})
+    label = item(root.get(f"/data/experiments/{exam}?format=json"))["label"]
 
     def found(**asked: str) -> bool:
-        answer = admin.get("/data/experiments", params={**asked, "format": "json"})
-        return session in {row["ID"] for row in rows(answer)}
+        answer = root.get("/data/experiments", params={**asked, "format": "json"})
+        return exam in {row["ID"] for row in rows(answer)}
 
     assert found(label=f"{str(label)[:6]}*")
     assert found(label=f"none,{label}")
@@ -192,60 +150,62 @@ def test_filters_take_patterns_lists_and_days(admin: httpx.Client, session: str)
     assert found(date="05/01/2026")
     assert found(date="04/01/2026-06/01/2026")
     assert not found(date="06/01/2026-07/01/2026")
-    assert admin.get("/data/experiments?date=2026-05-01").status_code == 400
+    assert root.get("/data/experiments?date=2026-05-01").status_code == 400
 
 
-def test_paging_leaves_the_total_out(admin: httpx.Client, session: str) -> None:
+def test_paging_leaves_the_total_out(root: httpx.Client, project: str, exam: str) -> None:
     for label in ("1", "2", "3"):
-        admin.put(f"/data/projects/P/subjects/{session}/experiments/{session}_{label}?xsiType=xnat:crSessionData")
-    asked = {"label": f"{session}_*", "format": "json", "sortBy": "label", "columns": "label"}
-    page = admin.get("/data/experiments", params={**asked, "limit": "2", "offset": "1"}).json()["ResultSet"]
-    assert [row["label"] for row in page["Result"]] == [f"{session}_2", f"{session}_3"]
+        root.put(f"/data/projects/{project}/subjects/{exam}/experiments/{exam}_{label}?xsiType=xnat:crSessionData")
+    asked = {"label": f"{exam}_*", "format": "json", "sortBy": "label", "columns": "label"}
+    page = root.get("/data/experiments", params={**asked, "limit": "2", "offset": "1"}).json()["ResultSet"]
+    assert [row["label"] for row in page["Result"]] == [f"{exam}_2", f"{exam}_3"]
     assert "totalRecords" not in page
 
 
-def test_unknown_fields_are_refused_with_the_nearest_one(admin: httpx.Client, session: str) -> None:
-    answer = admin.put(f"/data/experiments/{session}", params={"xnat:ctSessionData/nott": "x"})
+@pytest.mark.inside
+def test_unknown_fields_are_refused_with_the_nearest_one(root: httpx.Client, exam: str) -> None:
+    answer = root.put(f"/data/experiments/{exam}", params={"xnat:ctSessionData/nott": "x"})
     assert answer.status_code == 400
     assert "has no field &#x27;nott&#x27;" in answer.text
     assert "note" in answer.text
-    wrong = admin.put(f"/data/experiments/{session}", params={"xnat:mrSessionData/note": "x"})
+    wrong = root.put(f"/data/experiments/{exam}", params={"xnat:mrSessionData/note": "x"})
     assert wrong.status_code == 400
-    assert admin.get("/data/experiments", params={"xnat:ctSessionData/nott": "x"}).status_code == 400
+    assert root.get("/data/experiments", params={"xnat:ctSessionData/nott": "x"}).status_code == 400
 
 
-def test_custom_variables_and_demographics(admin: httpx.Client) -> None:
+def test_custom_variables_and_demographics(root: httpx.Client, project: str) -> None:
     variable = "xnat:subjectData/fields/field[name=site]/field"
-    made = admin.put("/data/projects/P/subjects/VARS", params={"gender": "female", "yob": "1970", variable: "A"})
+    url = f"/data/projects/{project}/subjects/VARS"
+    made = root.put(url, params={"gender": "female", "yob": "1970", variable: "A"})
     assert made.status_code == 201
-    admin.put("/data/projects/P/subjects/VARS", params={variable: "B", "group": "control"})
-    document = admin.get(f"/data/subjects/{made.text}?format=json").json()["items"][0]
+    root.put(url, params={variable: "B", "group": "control"})
+    document = root.get(f"/data/subjects/{made.text}?format=json").json()["items"][0]
     children = {child["field"]: [entry["data_fields"] for entry in child["items"]] for child in document["children"]}
     assert children["fields/field"] == [{"name": "site", "field": "B"}]
     assert children["demographics"] == [{"gender": "female", "yob": 1970}]
     assert document["data_fields"]["group"] == "control"
-    listed = rows(admin.get("/data/subjects", params={"yob": "1960-1980", "columns": "label,yob", "format": "json"}))
+    listed = rows(root.get("/data/subjects", params={"yob": "1960-1980", "columns": "label,yob", "format": "json"}))
     assert listed == [{"label": "VARS", "yob": "1970", "URI": f"/data/subjects/{made.text}"}]
 
 
-def test_xml_comes_back_as_it_was_put(admin: httpx.Client, session: str) -> None:
-    admin.put(f"/data/experiments/{session}/scans/1", params={**SCAN, "frames": "7"})
-    xml = admin.get(f"/data/experiments/{session}?format=xml")
+def test_xml_comes_back_as_it_was_put(root: httpx.Client, exam: str) -> None:
+    root.put(f"/data/experiments/{exam}/scans/1", params={**SCAN, "frames": "7"})
+    xml = root.get(f"/data/experiments/{exam}?format=xml")
     assert xml.text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<xnat:CTSession ')
     changed = xml.text.replace("<xnat:frames>7<", "<xnat:frames>8<")
-    answer = admin.put(f"/data/experiments/{session}", content=changed, headers={"content-type": "text/xml"})
-    assert (answer.status_code, answer.text) == (200, session)
-    assert item(admin.get(f"/data/experiments/{session}/scans/1?format=json"))["frames"] == 8
-    broken = admin.put(f"/data/experiments/{session}", content="<xnat:CT", headers={"content-type": "text/xml"})
+    answer = root.put(f"/data/experiments/{exam}", content=changed, headers={"content-type": "text/xml"})
+    assert (answer.status_code, answer.text) == (200, exam)
+    assert item(root.get(f"/data/experiments/{exam}/scans/1?format=json"))["frames"] == 8
+    broken = root.put(f"/data/experiments/{exam}", content="<xnat:CT", headers={"content-type": "text/xml"})
     assert broken.status_code == 422
 
 
-def test_posting_answers_the_new_objects_url(admin: httpx.Client, session: str) -> None:
-    answer = admin.post(f"/data/experiments/{session}/scans", params=SCAN)
+def test_posting_answers_the_new_objects_url(root: httpx.Client, exam: str) -> None:
+    answer = root.post(f"/data/experiments/{exam}/scans", params=SCAN)
     assert answer.status_code == 200
     assert answer.text == answer.headers["location"]
-    assert answer.text.endswith(f"/data/experiments/{session}/scans/1")
-    assert item(admin.get(answer.text, params={"format": "json"}))["ID"] == "1"
+    assert answer.text.endswith(f"/data/experiments/{exam}/scans/1")
+    assert item(root.get(answer.text, params={"format": "json"}))["ID"] == "1"
 
 
 def test_deleting_needs_the_owner_and_takes_all_along(
@@ -348,11 +308,12 @@ def test_sharing_a_session_or_subject_shares_not_what_hangs_on_it(
         assert peer.delete(base).status_code == 403
 
 
-def test_routes_that_xnat_has_and_the_hub_lacks_say_so(admin: httpx.Client, session: str) -> None:
-    answer = admin.put(f"/data/experiments/{session}/reconstructions/R?format=json")
+@pytest.mark.inside
+def test_routes_that_xnat_has_and_the_hub_lacks_say_so(root: httpx.Client, exam: str) -> None:
+    answer = root.put(f"/data/experiments/{exam}/reconstructions/R?format=json")
     assert answer.status_code == 501
     assert "/data/experiments/{session}/reconstructions/{reconstruction}" in answer.text
-    assert admin.get("/data/no/such/thing").status_code == 404
+    assert root.get("/data/no/such/thing").status_code == 404
 
 
 def test_lists_show_only_what_may_be_read(shared_hub: RunningHub, admin: httpx.Client, session: str) -> None:
@@ -363,27 +324,29 @@ def test_lists_show_only_what_may_be_read(shared_hub: RunningHub, admin: httpx.C
         assert nobody.get(f"/data/experiments/{session}/scans").status_code == 404
 
 
-def test_script_in_a_name_is_escaped_on_pages(admin: httpx.Client) -> None:
+@pytest.mark.inside
+def test_script_in_a_name_is_escaped_on_pages(root: httpx.Client, project: str) -> None:
     evil = "<script>alert(1)<%2Fscript>"
-    made = admin.put(
-        "/data/projects/P/subjects/EVIL/experiments/EVIL",
+    made = root.put(
+        f"/data/projects/{project}/subjects/EVIL/experiments/EVIL",
         params={"xsiType": "xnat:ctSessionData", "dcmPatientName": "<script>alert(1)</script>"},
     )
-    html = admin.get(f"/data/experiments/{made.text}?format=html").text
+    html = root.get(f"/data/experiments/{made.text}?format=html").text
     assert "&lt;script&gt;alert(1)" in html
     assert "<script>alert" not in html
-    assert "<script>" not in admin.get(f"/data/projects/P/subjects/{evil}?format=html").text
+    assert "<script>" not in root.get(f"/data/projects/{project}/subjects/{evil}?format=html").text
 
 
-def test_errors_are_pages_with_the_reason(admin: httpx.Client) -> None:
-    answer = admin.get("/data/experiments/NONE?format=json")
+def test_errors_are_pages_with_the_reason(root: httpx.Client) -> None:
+    answer = root.get("/data/experiments/NONE?format=json")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
     assert "<h3>Unable to identify experiment NONE</h3>" in answer.text
 
 
-def test_event_payloads_survive_json(admin: httpx.Client, session: str) -> None:
-    document = admin.get(f"/data/experiments/{session}?format=json").json()
+@pytest.mark.inside
+def test_event_payloads_survive_json(root: httpx.Client, exam: str) -> None:
+    document = root.get(f"/data/experiments/{exam}?format=json").json()
     assert json.loads(json.dumps(document)) == document
     assert document["items"][0]["meta"] == {"isHistory": False, "xsi:type": "xnat:ctSessionData"}
     assert isinstance(document["items"][0]["children"], list)
