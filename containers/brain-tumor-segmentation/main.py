@@ -66,7 +66,8 @@ def segment_exam(job: Job) -> None:
         ):
             job.warn(doubt)
         _, count = measure.components(mask, connectivity=rules.connectivity)
-        diameter_mm = measure.longest_axial_diameter_mm(mask, volume.geometry)
+        extent = measure.axial_extent(mask, volume.geometry)
+        surface_mm2 = measure.surface_mm2(mask, volume.geometry)
         origin_mm = head_centre_mm(volume.values, volume.geometry)
     roi = card.output.roi
     found = Segmentation(
@@ -76,10 +77,13 @@ def segment_exam(job: Job) -> None:
         measurements=(
             Measurement(roi=roi, name="lesion_volume_ml", value=volume_ml, unit="mL", code=VOLUME),
             Measurement(roi=roi, name="lesion_count", value=count, unit="1"),
-            Measurement(roi=roi, name="longest_axial_diameter_mm", value=diameter_mm, unit="mm", code=LONG_AXIS),
+            Measurement(roi=roi, name="longest_axial_diameter_mm", value=extent.longest_mm, unit="mm", code=LONG_AXIS),
+            Measurement(roi=roi, name="perpendicular_diameter_mm", value=extent.perpendicular_mm, unit="mm"),
+            Measurement(roi=roi, name="bidimensional_product_mm2", value=extent.product_mm2, unit="mm2"),
+            Measurement(roi=roi, name="surface_mm2", value=surface_mm2, unit="mm2"),
         ),
         device=network.device,
-        caption=f"Lesion {volume_ml:.1f} mL, {diameter_mm:.0f} mm" if count else "No lesion found",
+        caption=f"Lesion {volume_ml:.1f} mL, {extent.longest_mm:.0f} mm" if count else "No lesion found",
         origin_mm=origin_mm,
     )
     write_segmentation(job, RESULT, exam, found)

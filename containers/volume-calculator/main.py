@@ -49,7 +49,8 @@ def measure_collection(job: Job) -> None:
         mask = union_mask(decoded, volume.geometry)
         volume_ml = union_volume_ml(seg, geometry=volume.geometry)
         _, count = measure.components(mask)
-        diameter_mm = measure.longest_axial_diameter_mm(mask, volume.geometry)
+        extent = measure.axial_extent(mask, volume.geometry)
+        surface_mm2 = measure.surface_mm2(mask, volume.geometry)
         segments = [(segment, decoded.volume(segment.number, volume.geometry)) for segment in decoded.segments]
         lesions = find_lesions(segments, volume.geometry, origin_mm=head_centre_mm(volume.values, volume.geometry))
         comparison = None
@@ -62,11 +63,14 @@ def measure_collection(job: Job) -> None:
         measurements=(
             Measurement(roi=ROI, name="lesion_volume_ml", value=volume_ml, unit="mL", code=VOLUME),
             Measurement(roi=ROI, name="lesion_count", value=count, unit="1"),
-            Measurement(roi=ROI, name="longest_axial_diameter_mm", value=diameter_mm, unit="mm", code=LONG_AXIS),
+            Measurement(roi=ROI, name="longest_axial_diameter_mm", value=extent.longest_mm, unit="mm", code=LONG_AXIS),
+            Measurement(roi=ROI, name="perpendicular_diameter_mm", value=extent.perpendicular_mm, unit="mm"),
+            Measurement(roi=ROI, name="bidimensional_product_mm2", value=extent.product_mm2, unit="mm2"),
+            Measurement(roi=ROI, name="surface_mm2", value=surface_mm2, unit="mm2"),
         ),
         original=original,
         reader=text_of(seg, "ContentCreatorName").rstrip("^"),
-        caption=f"Reader: {volume_ml:.1f} mL, {diameter_mm:.0f} mm" if count else "Reader: no lesion",
+        caption=f"Reader: {volume_ml:.1f} mL, {extent.longest_mm:.0f} mm" if count else "Reader: no lesion",
         lesions=lesions,
         comparison=comparison,
     )

@@ -144,7 +144,7 @@ def test_no_lesion_is_a_result_with_a_segmentation_to_draw_on(run):
     done = run(make_case(SHAPE, SPACING, lesions=[]).datasets)
     assert done.code == 0
     assert done.files == FILES
-    assert [m["value"] for m in done.result["measurements"]] == [0.0, 0, 0.0]
+    assert {m["value"] for m in done.result["measurements"]} == {0.0}
     seg = dcmread(done.output / "seg.dcm")
     assert volumes_ml(seg) == {1: 0.0}
     assert seg.NumberOfFrames == SHAPE[0]

@@ -172,7 +172,7 @@ def test_overlapping_segments_count_once(run, original):
 
 def test_a_reader_who_finds_nothing_makes_a_result_of_zero(run, original, template):
     done = run(empty_seg(original, CASE.datasets, reader="jdoe", content_datetime=SAVED_AT))
-    assert [m["value"] for m in done.result["measurements"]] == [0.0, 0, 0.0]
+    assert {m["value"] for m in done.result["measurements"]} == {0.0}
     assert fields(done)["original_label"] == template[1]
 
 

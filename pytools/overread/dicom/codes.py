@@ -43,6 +43,7 @@ TISSUE: Final = CodedTerm("85756007", "SCT", "Tissue")
 
 VOLUME: Final = CodedTerm("118565006", "SCT", "Volume")
 LONG_AXIS: Final = CodedTerm("103339001", "SCT", "Long Axis")
+SHORT_AXIS: Final = CodedTerm("103340004", "SCT", "Short Axis")
 MILLILITRE: Final = CodedTerm("mL", "UCUM", "milliliter")
 MILLIMETRE: Final = CodedTerm("mm", "UCUM", "millimeter")
 ARTIFICIAL_INTELLIGENCE: Final = CodedTerm("123110", "DCM", "Artificial Intelligence")

@@ -1,4 +1,4 @@
-"""DICOM segmentations: write BINARY ones, read BINARY and LABELMAP.
+"""DICOM segmentations: write BINARY ones, read BINARY, FRACTIONAL and LABELMAP.
 
 `write_seg` and `decode_seg` are each other's inverse on the grid of the source images.
 """

@@ -1,7 +1,9 @@
 """Reads segmentations, our own and those of viewers, frame by frame (PS3.3 C.8.20.2, C.8.20.3).
 
-BINARY: one frame per segment and slice. LABELMAP: one frame per slice, the pixel value is the segment number; viewers
-store overlapping segments as several frames of one slice. So frames of one slice are always OR-ed, never assigned.
+BINARY: one frame per segment and slice. FRACTIONAL: the same, a voxel belongs to the segment from half of the largest
+value on, be that probability or occupancy. LABELMAP: one frame per slice, the pixel value is the segment number;
+viewers store overlapping segments as several frames of one slice. So frames of one slice are always OR-ed, never
+assigned.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class DecodedSeg:
     frame_of_reference_uid
         Empty if it names none.
     binary
-        True for BINARY, false for LABELMAP.
+        True where a frame is of one segment (BINARY, FRACTIONAL), false for LABELMAP.
     """
 
     segments: tuple[SegmentInfo, ...]
@@ -93,14 +95,15 @@ def is_seg(ds: Dataset) -> bool:
 
 
 def decode_seg(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> DecodedSeg:
-    """Decode a BINARY or LABELMAP segmentation.
+    """Decode a BINARY, FRACTIONAL or LABELMAP segmentation.
 
     Parameters
     ----------
     seg
         With pixel data.
     geometry
-        Grid of the source images: frames that name no source image are placed by their ImagePositionPatient.
+        Grid of the source images: frames that name no source image are placed by their ImagePositionPatient. Without
+        it such frames are told apart by their position alone, which is enough to count voxels.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def decode_seg(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> Decod
     uid = text_of(seg, "SOPInstanceUID")
     binary = _is_binary(seg, uid)
     segments = _segments(seg, uid)
-    frames = _frames(seg, uid, binary=binary)
+    frames = _frames(seg, uid)
     groups = _groups(seg, uid, count=len(frames))
     shared = attribute(seg, "SharedFunctionalGroupsSequence")
     shared_group = shared[0] if shared else Dataset()
@@ -170,13 +173,13 @@ def _is_binary(seg: Dataset, uid: str) -> bool:
     if not is_seg(seg):
         raise DataError("This is no segmentation: send a DICOM SEG.", uid=uid, tag="SOPClassUID")
     kind = text_of(seg, "SegmentationType").upper()
-    if kind not in ("BINARY", "LABELMAP"):
+    if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
         raise DataError(
-            f"Segmentations of type {kind or 'unknown'} are not read: store it as BINARY or LABELMAP.",
+            f"Segmentations of type {kind or 'unknown'} are not read: store it as BINARY, FRACTIONAL or LABELMAP.",
             uid=uid,
             tag="SegmentationType",
         )
-    return kind == "BINARY"
+    return kind != "LABELMAP"
 
 
 def _segments(seg: Dataset, uid: str) -> tuple[SegmentInfo, ...]:
@@ -191,13 +194,14 @@ def _segments(seg: Dataset, uid: str) -> tuple[SegmentInfo, ...]:
     return tuple(listed)
 
 
-def _frames(seg: Dataset, uid: str, *, binary: bool) -> NDArray[np.uint8 | np.uint16]:
-    """Return the stored values as (frames, rows, columns)."""
+def _frames(seg: Dataset, uid: str) -> NDArray[Any]:
+    """Return the stored values as (frames, rows, columns); of a FRACTIONAL one 1 from half of the largest value on."""
+    kind = text_of(seg, "SegmentationType").upper()
     rows, columns = whole_number(seg, "Rows"), whole_number(seg, "Columns")
     count = whole_number(seg, "NumberOfFrames", default=1)
     if min(rows, columns, count) < 1 or rows * columns * count > _MAX_DECODED_BYTES:
         raise DataError(f"{count} frames of {rows} x {columns} can't be: save it again.", uid=uid, tag="NumberOfFrames")
-    if binary and whole_number(seg, "BitsAllocated") != 1:
+    if kind == "BINARY" and whole_number(seg, "BitsAllocated") != 1:
         raise DataError("A BINARY segmentation must have 1 bit per pixel: save it again.", uid=uid, tag="BitsAllocated")
     try:
         pixels = np.asarray(seg.pixel_array)
@@ -209,7 +213,13 @@ def _frames(seg: Dataset, uid: str, *, binary: bool) -> NDArray[np.uint8 | np.ui
             uid=uid,
             tag="PixelData",
         )
-    return pixels.reshape(count, rows, columns)  # a single frame comes as two dimensions
+    pixels = pixels.reshape(count, rows, columns)  # a single frame comes as two dimensions
+    if kind != "FRACTIONAL":
+        return pixels
+    largest = whole_number(seg, "MaximumFractionalValue")
+    if largest < 1:
+        raise DataError("It does not say its largest value: save it again.", uid=uid, tag="MaximumFractionalValue")
+    return np.asarray(pixels >= largest / 2.0, dtype=np.uint8)
 
 
 def _groups(seg: Dataset, uid: str, *, count: int) -> Sequence[Dataset]:
@@ -243,8 +253,10 @@ def _source_of(group: Dataset, shared: Dataset, geometry: VolumeGeometry | None)
             return frame_key(text_of(source, "ReferencedSOPInstanceUID"), _frame_number(source))
     place = _first(group, "PlanePositionSequence")
     position = attribute(place, "ImagePositionPatient") if place is not None else None
-    if geometry is None or position is None:
+    if position is None:
         return ""
+    if geometry is None:
+        return "@" + ",".join(f"{float(v):.3f}" for v in position)
     k = geometry.slice_at([float(v) for v in position])
     return "" if k is None else geometry.sop_instance_uids[k]
 

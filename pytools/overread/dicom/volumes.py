@@ -22,7 +22,7 @@ def volumes_ml(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> dict[
     Parameters
     ----------
     seg
-        BINARY or LABELMAP, with pixel data.
+        BINARY, FRACTIONAL or LABELMAP, with pixel data.
     geometry
         Grid of the source images, for segmentations whose frames do not name them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
+from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, SHORT_AXIS, VOLUME
 from overread.dicom.geometry import text_of
 from overread.dicom.seg import ObjectInfo, decode_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report
@@ -14,7 +14,7 @@ from overread.operators.edited import Edit
 from overread.operators.ids import derived_uid, edit_label, input_fingerprint
 from overread.operators.job import Job, to_json, write_atomically
 from overread.operators.load import FoundSeries
-from overread.operators.measure import longest_axial_diameter_mm
+from overread.operators.measure import axial_extent
 from overread.operators.preview import preview_png
 from overread.operators.result import InputSeries, Model, Result, WrittenObject
 from overread.operators.volume import ImageVolume
@@ -100,10 +100,11 @@ def _report(job: Job, edit: Edit, volume: ImageVolume, calculator: Model) -> Wri
     measurements = []
     for number, volume_ml in volumes_ml(edit.seg, geometry=volume.geometry).items():
         mask = decoded.volume(number, volume.geometry)
-        longest_mm = longest_axial_diameter_mm(mask, volume.geometry)
+        extent = axial_extent(mask, volume.geometry)
         measurements += [
             SegmentMeasurement(segment_number=number, name=VOLUME, value=volume_ml, unit=MILLILITRE),
-            SegmentMeasurement(segment_number=number, name=LONG_AXIS, value=longest_mm, unit=MILLIMETRE),
+            SegmentMeasurement(segment_number=number, name=LONG_AXIS, value=extent.longest_mm, unit=MILLIMETRE),
+            SegmentMeasurement(segment_number=number, name=SHORT_AXIS, value=extent.perpendicular_mm, unit=MILLIMETRE),
         ]
     seg_uid = text_of(edit.seg, "SOPInstanceUID")
     report = measurement_report(

@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pydicom.uid import generate_uid
 
 from helpers.segments import LESION, seg_of, through_bytes
 from helpers.viewer_seg import binary, frames_of, labelmap
 from overread.dicom.geometry import geometry_of
 from overread.dicom.seg import ObjectInfo, SegmentInfo, decode_seg, predecessor_of, write_seg
+from overread.dicom.segments import describe
+from overread.dicom.volumes import volumes_ml
 from overread.errors import DataError
 from overread.synthetic.phantoms import make_case, make_mr_series
 
 ORIENTATIONS = ("axial", "sagittal", "coronal", "oblique")
-SHAPE = (5, 6, 7)
+SHAPE, SPACING = (5, 6, 7), (3.0, 1.0, 1.25)
 IMAGES = make_mr_series(SHAPE)
 GEOMETRY = geometry_of(IMAGES)
 
@@ -179,6 +182,11 @@ def test_frames_without_a_source_image_are_placed_by_position():
     for group in seg.PerFrameFunctionalGroupsSequence:
         del group.DerivationImageSequence
     assert decode_seg(seg, geometry=GEOMETRY).source_uids == set(GEOMETRY.sop_instance_uids)
+    # Without a grid they are counted all the same, and told apart by their places.
+    assert len(decode_seg(seg).source_uids) == SHAPE[0]
+    assert volumes_ml(seg) == {1: pytest.approx(np.prod(SHAPE) * np.prod(SPACING) / 1000)}
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        del group.PlanePositionSequence
     with pytest.raises(DataError, match="Frame 1 does not say on which image"):
         decode_seg(seg)
 
@@ -193,7 +201,8 @@ def _broken(change):
     ("change", "message"),
     [
         (lambda s: setattr(s, "SOPClassUID", IMAGES[0].SOPClassUID), "no segmentation"),
-        (lambda s: setattr(s, "SegmentationType", "FRACTIONAL"), "type FRACTIONAL are not read"),
+        (lambda s: setattr(s, "SegmentationType", "MESH"), "type MESH are not read"),
+        (lambda s: setattr(s, "SegmentationType", "FRACTIONAL"), "does not say its largest value"),
         (lambda s: setattr(s, "PixelData", s.PixelData[:20]), "can't be decoded"),
         (lambda s: delattr(s, "PixelData"), "can't be decoded"),
         (lambda s: setattr(s, "NumberOfFrames", 10**9), "can't be: save it again"),
@@ -219,3 +228,28 @@ def test_a_mask_is_only_laid_on_its_own_images():
     decoded = decode_seg(seg_of(make_case()))
     with pytest.raises(DataError, match="which is not in the series"):
         decoded.volume(1, GEOMETRY)
+
+
+@pytest.mark.parametrize("kind", ["OCCUPANCY", "PROBABILITY"])
+def test_a_fractional_one_counts_from_half_of_its_largest_value(kind):
+    """Made by highdicom, its frames in another order than the slices."""
+    values = np.linspace(0.0, 1.0, int(np.prod(SHAPE)), dtype=np.float32).reshape(SHAPE)
+    seg = hd.seg.Segmentation(
+        source_images=IMAGES,
+        pixel_array=values,
+        segmentation_type="FRACTIONAL",
+        fractional_type=kind,
+        segment_descriptions=[describe(SegmentInfo(number=1, label="Lesion"))],
+        series_instance_uid=generate_uid(),
+        series_number=1,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="M",
+        manufacturer_model_name="N",
+        software_versions="1",
+        device_serial_number="1",
+        max_fractional_value=200,
+    )
+    mask = decode_seg(through_bytes(seg)).volume(1, GEOMETRY)
+    np.testing.assert_array_equal(mask, np.rint(values * 200) >= 100)
+    assert volumes_ml(seg)[1] == pytest.approx(mask.sum() * np.prod(SPACING) / 1000)

@@ -5,7 +5,14 @@ import pytest
 
 from overread.dicom.geometry import geometry_of
 from overread.operators.card import Postprocessing
-from overread.operators.measure import components, lesion_mask, longest_axial_diameter_mm, volume_ml
+from overread.operators.measure import (
+    axial_extent,
+    components,
+    lesion_mask,
+    longest_axial_diameter_mm,
+    surface_mm2,
+    volume_ml,
+)
 from overread.synthetic.mr import centred_grid
 from overread.synthetic.phantoms import Box, Sphere, make_mr_series
 
@@ -102,3 +109,36 @@ def test_the_largest_component_is_kept_alone():
 
 def test_the_threshold_itself_is_not_above_it():
     assert not lesion_mask(np.full(SHAPE, 0.5, dtype=np.float32), geometry(), rules=rules()).any()
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_the_bidimensional_product_of_a_sphere_is_its_diameter_squared(orientation):
+    mask = drawn(Sphere(centre=(15, 18, 20), radius_mm=10.0), orientation=orientation)
+    extent = axial_extent(mask, geometry(orientation))
+    assert extent.product_mm2 == pytest.approx(400.0, rel=0.13)  # borders are voxels' outer edges
+    assert extent.longest_mm >= extent.perpendicular_mm
+
+
+def test_the_perpendicular_diameter_lies_in_the_plane_of_the_longest():
+    """A bar of 20 by 4 voxels, and in another plane a plate that is wider but shorter."""
+    mask = drawn(Box(start=(4, 4, 4), stop=(5, 8, 32)), Box(start=(20, 4, 4), stop=(21, 20, 20)))
+    extent = axial_extent(mask, geometry())
+    diagonal = np.hypot(28 * 1.25, 3.0)
+    assert extent.longest_mm == pytest.approx(diagonal, rel=0.02)
+    assert 4.0 < extent.perpendicular_mm < 8.0
+    assert axial_extent(np.zeros(SHAPE, dtype=bool), geometry()).product_mm2 == 0.0
+
+
+@pytest.mark.parametrize("radius_mm", [8.0, 10.0, 14.0])
+def test_the_surface_of_a_sphere(radius_mm):
+    mask = drawn(Sphere(centre=(15, 18, 20), radius_mm=radius_mm))
+    assert surface_mm2(mask, geometry()) == pytest.approx(4 * np.pi * radius_mm**2, rel=0.05)
+
+
+def test_the_surface_of_a_box_and_of_nothing():
+    mask = drawn(Box(start=(5, 5, 5), stop=(25, 31, 33)))
+    a, b, c = 20 * 1.5, 26 * 1.0, 28 * 1.25
+    assert surface_mm2(mask, geometry()) == pytest.approx(
+        2 * (a * b + b * c + a * c), rel=0.08
+    )  # its edges are rounded
+    assert surface_mm2(np.zeros(SHAPE, dtype=bool), geometry()) == 0.0
