@@ -84,13 +84,17 @@ class StudyBundle:
         return str(Path(self.source).parent)
 
     @property
+    def runnables(self) -> tuple[Runnable, ...]:
+        """All commands that are started, each with its wrapper."""
+        return tuple(one for one in (self.model, self.recompute, self.report) if one is not None)
+
+    @property
     def commands(self) -> tuple[Command, ...]:
         """All commands, wrap-up commands before those that need them, each once."""
         ordered: dict[tuple[str, str], Command] = {}
-        for runnable in (self.model, self.recompute, self.report):
-            if runnable is not None:
-                for command in (*runnable.companions, runnable.command):
-                    ordered.setdefault((command.name, command.version), command)
+        for runnable in self.runnables:
+            for command in (*runnable.companions, runnable.command):
+                ordered.setdefault((command.name, command.version), command)
         return tuple(ordered.values())
 
 

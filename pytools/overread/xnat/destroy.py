@@ -111,9 +111,9 @@ def _receiver(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
 
 def _wrappers(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     project = bundle.manifest.project
-    for runnable in (bundle.model, bundle.recompute):
-        number = wrapper_id(runnable, state) if runnable is not None else None
-        if runnable is None or number is None:
+    for runnable in bundle.runnables:
+        number = wrapper_id(runnable, state)
+        if number is None:
             continue
         name = f"wrapper {runnable.wrapper.name} in {project}"
         if state.wrappers[number].enabled_for_project:

@@ -52,7 +52,7 @@ def plan_commands(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     """Plan the commands of a study and what is set for their wrappers."""
     for command in bundle.commands:
         yield _command(command, state)
-    for runnable in _runnables(bundle):
+    for runnable in bundle.runnables:
         yield from _wrapper(runnable, bundle, state)
 
 
@@ -138,10 +138,6 @@ def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> di
 def _without_shell_signs(text: str) -> str:
     """Return a text as the Container Service takes it for an input."""
     return " ".join(re.sub(r"[^\w .,:/-]", " ", text).split())
-
-
-def _runnables(bundle: StudyBundle) -> tuple[Runnable, ...]:
-    return tuple(r for r in (bundle.model, bundle.recompute, bundle.report) if r is not None)
 
 
 def _known_keys(document: Mapping[str, Any], model: type[BaseModel] = Command) -> dict[str, Any]:

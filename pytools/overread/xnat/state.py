@@ -200,9 +200,7 @@ def _quietly(archive: Archive, path: str) -> Any:
 def _with_wrappers(archive: Archive, bundle: StudyBundle, state: ServerState) -> ServerState:
     project = bundle.manifest.project
     found: dict[int, WrapperState] = {}
-    for runnable in (bundle.model, bundle.recompute):
-        if runnable is None:
-            continue
+    for runnable in bundle.runnables:
         wrapper_id = state.wrapper_id(runnable.command.name, runnable.command.version, runnable.wrapper.name)
         if wrapper_id is not None:
             found[wrapper_id] = _wrapper(archive, wrapper_id, project if state.has_project else None)
