@@ -255,4 +255,6 @@ def test_unknown_pages_and_guests(shared_hub: RunningHub, admin: httpx.Client) -
 def test_pages_may_not_be_framed_elsewhere(admin: httpx.Client) -> None:
     headers = admin.get("/").headers
     assert headers["x-frame-options"] == "SAMEORIGIN"
-    assert headers["content-security-policy"] == "frame-ancestors 'self'"
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert "base-uri 'self'" in headers["content-security-policy"]
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")

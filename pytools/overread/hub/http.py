@@ -12,16 +12,20 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Message, Receive
 
 from overread.hub import access, answers
 from overread.hub.access import Access, Caller, Right
@@ -37,8 +41,20 @@ log = logging.getLogger(__name__)
 
 _READING = {"GET", "HEAD", "OPTIONS"}
 _IN_MEMORY = 1 << 20
-# As XNAT has it: the hub's pages and the viewer can't be put into a frame of another site.
-_FRAMING = {"x-frame-options": "SAMEORIGIN", "content-security-policy": "frame-ancestors 'self'"}
+_FORM = "application/x-www-form-urlencoded"
+_LARGEST_FORM = 4 << 20
+_LARGEST_DOCUMENT = 64 << 20  # JSON, XML, text: read as a whole
+_LARGEST_OF_ANYBODY = 64 << 10  # where nobody has to be logged in
+# As XNAT has it: the hub's pages and the viewer can't be put into a frame of another site. And besides: no type is
+# guessed, no address with UIDs is told to other sites, nothing but our own is embedded.
+_HEADERS = {
+    "x-frame-options": "SAMEORIGIN",
+    "content-security-policy": "frame-ancestors 'self'; base-uri 'self'; object-src 'self' blob:; form-action 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+_UNSTORABLE = (OverflowError, UnicodeEncodeError, DataError)
+_CANT_BE_KEPT = "A number is too large, or a text holds half a character: no database can keep it."
 Handler = Callable[["Call"], Response]
 
 
@@ -144,6 +160,8 @@ class Call:
 
     def body(self) -> bytes:
         """Return the raw body: only for what is small by nature (JSON, XML, text)."""
+        if self.uploads and self.uploads[0].size > _LARGEST_DOCUMENT:
+            raise _too_large(_LARGEST_DOCUMENT)
         return self.uploads[0].read() if self.uploads else b""
 
     def text(self) -> str:
@@ -210,6 +228,10 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
             response = answers.error(request.url.path, problem)
         except ClientDisconnect:
             return Response(status_code=400)
+        except _UNSTORABLE as problem:  # what no check of a handler's has to think of
+            log.info("%s %s: %s", request.method, route.path, type(problem).__name__)
+            audited.refused(400)
+            response = answers.error(request.url.path, bad_request(_CANT_BE_KEPT))
         except Exception:  # the outermost loop: whatever happened, the caller gets an answer
             log.exception("%s %s failed", request.method, route.path)
             audited.refused(500)
@@ -218,7 +240,7 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
         hub.sessions.stamp(response, request)
-        for name, value in _FRAMING.items():
+        for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
@@ -233,7 +255,7 @@ async def _serve(hub: Hub, route: Route, request: Request, folder: Path | None, 
     if route.access is not Access.PUBLIC:
         _check_login(hub, arrived)
     if folder is not None:
-        uploads, form = await _spool(hub, request, folder)
+        uploads, form = await _spool(hub, route, request, folder)
         arrived = replace(arrived, uploads=uploads, form=form)
     return await run_in_threadpool(_handle, hub, route, arrived, audited)
 
@@ -285,29 +307,55 @@ def _check_login(hub: Hub, arrived: Arrived) -> None:
         raise forbidden("INVALID CSRF: add the query parameter XNAT_CSRF (GET /data/JSESSION?CSRF=true tells it).")
 
 
-async def _spool(hub: Hub, request: Request, folder: Path) -> tuple[list[Upload], dict[str, str]]:
+async def _spool(hub: Hub, route: Route, request: Request, folder: Path) -> tuple[list[Upload], dict[str, str]]:
     """Write the request's body, or each file of a form, below `folder`."""
-    limit = hub.config.max_upload_bytes
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise HubError(413, f"The body is larger than {limit} bytes.")
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind in {"multipart/form-data", "application/x-www-form-urlencoded"}:
+    limit = _LARGEST_OF_ANYBODY if route.access is Access.PUBLIC else hub.config.max_upload_bytes
+    if kind == _FORM:  # it is parsed in memory
+        limit = min(limit, _LARGEST_FORM)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    request = Request(request.scope, _limited(request.receive, limit))
+    if kind in {"multipart/form-data", _FORM}:
         return await _spool_form(request, folder)
     target, size = folder / "body", 0
     with target.open("wb") as sink:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > limit:
-                raise HubError(413, f"The body is larger than {limit} bytes.")
             sink.write(chunk)
     return ([Upload("", kind, target, size)] if size else []), {}
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """Return `receive`, which refuses a body that is larger than `limit` bytes, whatever it said of its length."""
+    left = limit
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _too_large(limit)
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> HubError:
+    return HubError(413, f"The body is larger than {limit} bytes.")
 
 
 async def _spool_form(request: Request, folder: Path) -> tuple[list[Upload], dict[str, str]]:
     uploads: list[Upload] = []
     fields: dict[str, str] = {}
-    async with request.form(max_files=1000, max_fields=1000) as form:
+    async with AsyncExitStack() as stack:
+        try:
+            form = await stack.enter_async_context(request.form(max_files=1000, max_fields=1000))
+        except (HTTPException, ValueError, LookupError) as problem:
+            raise bad_request(
+                "The form can't be read: it is not as its content type says, or has too many parts."
+            ) from problem
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 target = folder / f"part{len(uploads)}"
