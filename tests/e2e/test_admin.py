@@ -170,8 +170,24 @@ def test_a_user_is_made_and_given_a_role(site: RunningHub, page: Page) -> None:
     page.context.clear_cookies()
     log_in(page, site, "rita", "a long password 1")
     expect(page.get_by_role("navigation", name="Administration").get_by_role("link")).to_have_text(
-        ["Sessions", "Runs", "Projects", "Commands", "Subscriptions", "Objects"]
+        ["Sessions", "Runs", "Projects", "Commands", "Subscriptions", "Objects", "Audit"]
     )
+
+
+def test_what_was_done_stands_in_the_audit_trail(site: RunningHub, page: Page) -> None:
+    with site.client("mia", "secret") as member:
+        assert member.get("/xapi/overread/users").status_code == 403
+    log_in(page, site)
+    go(page, "Audit")
+    page.get_by_label("Outcome").select_option("refused")
+    page.locator("input[name=user]").fill("mia")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("table", name="Audit trail")).to_contain_text("/xapi/overread/users")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("time,user,action")
+    assert all(",mia," in line for line in lines[1:])
 
 
 def test_a_member_is_refused(site: RunningHub, page: Page) -> None:
@@ -179,7 +195,7 @@ def test_a_member_is_refused(site: RunningHub, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to administer")
     with site.client("mia", "secret") as member:
         for path in ("projects", "sessions", "runs", "commands", "subscriptions", "deliveries", "objects",
-                     "receivers", "users", "storage", "health"):  # fmt: skip
+                     "receivers", "users", "storage", "health", "audit"):  # fmt: skip
             assert member.get(f"/xapi/overread/{path}").status_code == 403, path
 
 
@@ -267,7 +283,7 @@ def test_every_page_is_whole_and_shows_hostile_texts_as_texts(site: RunningHub, 
         "command": f"commands/{command}", "command-editor": f"commands/new?from={command}",
         "subscriptions": "subscriptions", "subscription": f"subscriptions/{subscription}", "objects": "objects",
         "refused": f"objects/{refused}", "receivers": "receivers", "users": "users", "user": "users/mia",
-        "storage": "storage",
+        "storage": "storage", "audit": "audit",
     }  # fmt: skip
     too_wide = []
     for name, address in addresses.items():

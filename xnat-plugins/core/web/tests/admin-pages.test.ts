@@ -76,6 +76,11 @@ function site(admin = true): Peer {
       backups: [{ folder: HOSTILE, created: HOSTILE }],
     })
     .on("GET /xapi/overread/health", { version: HOSTILE, checks: [{ name: HOSTILE, ok: false, words: HOSTILE }] })
+    .on("GET /xapi/overread/audit", {
+      ...page({ time: HOSTILE, user: HOSTILE, action: HOSTILE, item: HOSTILE, detail: HOSTILE, route: HOSTILE }),
+      actions: [HOSTILE],
+      outcomes: ["refused"],
+    })
     .on("GET /data/prearchive/projects/BTS/T/S", tableOf({ status: "CONFLICT", subject: HOSTILE, tag: "1.2" }))
     .on("GET /data/prearchive/projects/BTS/T/S/scans", tableOf({ ID: HOSTILE, series_description: HOSTILE }))
     .on("GET /data/prearchive/projects/BTS/T/S/logs", tableOf({ date: HOSTILE, entry: HOSTILE }));
@@ -118,6 +123,7 @@ describe("every page", () => {
     "#/users",
     "#/users/ann",
     "#/storage",
+    "#/audit?user=ann&from=2026-05-04",
   ];
   it.each(hashes)("%s shows texts as texts", async (hash) => {
     const root = await open(site(), hash);
@@ -127,9 +133,25 @@ describe("every page", () => {
     expect(shown.replaceAll('\\"', '"')).toContain(HOSTILE);
   });
 
+  it("of a list asks for what was filled in, and offers the same as a file", async () => {
+    const peer = site();
+    const root = await open(peer, "#/audit?user=ann&outcome=refused&from=2026-05-04");
+    const asked = peer.calls.filter((call) => call.path === "/xapi/overread/audit").at(-1);
+    const wanted = { page: "1", size: "50", user: "ann", outcome: "refused", from: "2026-05-04" };
+    expect(Object.fromEntries(asked?.query ?? [])).toEqual(wanted);
+    const file = root.querySelector("a[download]")?.getAttribute("href");
+    expect(file).toBe("/xapi/overread/audit?format=csv&outcome=refused&user=ann&from=2026-05-04");
+    const field = root.querySelector<HTMLInputElement>("input[name=user]");
+    if (field === null) throw new Error("no field");
+    field.value = "bob";
+    button(root, "Show").click();
+    await settled();
+    expect(window.location.hash).toBe("#/audit?outcome=refused&user=bob&from=2026-05-04");
+  });
+
   it("is named for administrators, and for owners where it is of their projects", async () => {
     const names = (root: HTMLElement): string[] => [...root.querySelectorAll(".menu a")].map((a) => a.textContent);
-    const owners = ["Sessions", "Runs", "Projects", "Commands", "Subscriptions", "Objects"];
+    const owners = ["Sessions", "Runs", "Projects", "Commands", "Subscriptions", "Objects", "Audit"];
     expect(names(await open(site(false), "#/projects"))).toEqual(owners);
     expect(names(await open(site(true), "#/projects"))).toEqual(
       expect.arrayContaining([...owners, "Receivers", "Users"]),

@@ -2,6 +2,7 @@
 
 import { heading, lineOf, type Page, type Who } from "./kit/page";
 import { hrefTo, readRoute, type Route } from "./kit/route";
+import { audit } from "./pages/audit";
 import { command } from "./pages/command";
 import { commands } from "./pages/commands";
 import { objects, refused } from "./pages/objects";
@@ -38,6 +39,7 @@ const PAGES: readonly Entry[] = [
   { at: "objects", page: objects, one: refused },
   { at: "receivers", page: receivers, adminOnly: true },
   { at: "users", page: users, one: user, adminOnly: true },
+  { at: "audit", page: audit },
   { at: "storage", page: storage, adminOnly: true },
 ];
 

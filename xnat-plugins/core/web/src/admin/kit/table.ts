@@ -49,6 +49,13 @@ export interface Filter {
   readonly options: readonly (readonly [value: string, label: string])[];
 }
 
+/** A field above a list that is sent as it is typed. */
+export interface TextFilter {
+  readonly name: string;
+  readonly label: string;
+  readonly type?: "text" | "date";
+}
+
 export interface ListOptions {
   /** Path of the hub's list, which takes `page`, `size`, `search` and the filters' names. */
   readonly path: string;
@@ -57,6 +64,7 @@ export interface ListOptions {
   readonly label: string;
   readonly search?: string;
   readonly filters?: readonly Filter[];
+  readonly fields?: readonly TextFilter[];
   /** Parameters that are always sent. */
   readonly fixed?: Readonly<Record<string, string>>;
   readonly columns: readonly Column<Rec>[];
@@ -116,7 +124,7 @@ export class List {
   }
 
   #names(): string[] {
-    const names = (this.options.filters ?? []).map((filter) => filter.name);
+    const names = [...(this.options.filters ?? []), ...(this.options.fields ?? [])].map((filter) => filter.name);
     return this.options.search === undefined ? names : ["search", ...names];
   }
 
@@ -155,6 +163,14 @@ export class List {
       choice.value = query.get(filter.name) ?? filter.options[0]?.[0] ?? "";
       choice.addEventListener("change", apply);
       bar.append(el("label", {}, filter.label, choice));
+    }
+    for (const { name, label, type = "text" } of this.options.fields ?? []) {
+      const field = el("input", { name, type, autocomplete: "off", spellcheck: "false", value: query.get(name) ?? "" });
+      if (type === "date") field.addEventListener("change", apply);
+      bar.append(el("label", {}, label, field));
+    }
+    if ((this.options.fields ?? []).length > 0 && this.options.search === undefined) {
+      bar.append(el("button", { type: "submit" }, "Show"));
     }
     bar.addEventListener("submit", (event) => {
       event.preventDefault();
