@@ -28,6 +28,7 @@ BASE_IMAGE = "python:3.11-slim"
 
 _DEBIAN_RELEASE = "bookworm"  # its python3 is 3.11
 _DEBIAN_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+_APT = Path("/etc/apt")
 _CERTIFICATES = Path("/etc/ssl/certs")
 _CERTIFICATE_BUNDLE = _CERTIFICATES / "ca-certificates.crt"
 _COMMAND_TIMEOUT_S = 1800
@@ -54,8 +55,13 @@ def import_stand_in(engine: Engine, *, cache: Path, find_links: str) -> None:
         context = Path(folder)
         shutil.copytree(_CERTIFICATES, context / "certs", ignore_dangling_symlinks=True)  # links are followed
         (context / "pip.conf").write_text(_pip_configuration(find_links))
-        (context / "Dockerfile").write_text(f"FROM {raw}\nCOPY certs {_CERTIFICATES}\nCOPY pip.conf /etc/pip.conf\n")
+        # packages come from where this machine gets its own
+        shutil.copytree(_APT, context / "apt", ignore=shutil.ignore_patterns("*.dpkg-*"), ignore_dangling_symlinks=True)
+        (context / "Dockerfile").write_text(
+            f"FROM {raw}\nCOPY certs {_CERTIFICATES}\nCOPY apt {_APT}\nCOPY pip.conf /etc/pip.conf\n"
+        )
         build(engine, context, dockerfile="Dockerfile", tag=BASE_IMAGE)
+        engine.client.images.get(BASE_IMAGE).tag(f"{BASE_IMAGE}-{_DEBIAN_RELEASE}")
 
 
 @contextlib.contextmanager

@@ -6,16 +6,14 @@ files rely on: the data folder is made from the settings in the environment, and
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
 from helpers.base_image import BASE_IMAGE
 from helpers.docker_engine import Engine, build
 
-POSTGRES_IMAGE, NGINX_IMAGE = "postgres:16.10", "nginx:1.28"
+POSTGRES_IMAGE, NGINX_IMAGE = "postgres:15.14", "nginx:1.28"
 _PROGRAMS = "/usr/lib/postgresql/15/bin:/usr/bin:/bin:/usr/sbin"
-_APT = Path("/etc/apt")
 
 _POSTGRES_ENTRY = """#!/bin/sh
 set -eu
@@ -40,12 +38,10 @@ def import_service_images(engine: Engine) -> None:
     """Make both images; the base image must be there."""
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
-        # packages come from where this machine gets its own
-        shutil.copytree(_APT, context / "apt", ignore=shutil.ignore_patterns("*.dpkg-*"), ignore_dangling_symlinks=True)
         (context / "entry").write_text(_POSTGRES_ENTRY)
         (context / "entry").chmod(0o755)
         install = (
-            f"FROM {BASE_IMAGE}\nCOPY apt /etc/apt\n"
+            f"FROM {BASE_IMAGE}\n"
             "RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "
         )
         (context / "postgres").write_text(

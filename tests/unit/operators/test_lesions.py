@@ -24,7 +24,7 @@ def box(start, stop):
 def test_parts_of_a_segment_are_told_one_by_one_with_size_and_place():
     mask = box((2, 2, 2), (4, 6, 10)) | box((10, 20, 20), (16, 26, 30))
     large, small = find_lesions([(SEGMENT, mask)], GEOMETRY, origin_mm=ORIGIN)
-    assert (large.volume_ml, small.volume_ml) == (pytest.approx(360 * VOXEL_ML), pytest.approx(64 * VOXEL_ML))
+    assert [large.volume_ml, small.volume_ml] == pytest.approx([360 * VOXEL_ML, 64 * VOXEL_ML])
     assert large.tracking_uid == "1.2.3"
     expected = GEOMETRY.position_mm((12.5, 22.5, 24.5))
     assert large.centre_mm == pytest.approx(tuple(expected), abs=0.06)
