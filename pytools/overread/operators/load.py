@@ -22,6 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from overread.dicom.geometry import attribute, text_of, whole_number
 from overread.errors import DataError
+from overread.operators.quick_header import quick_header
 from overread.study.selection import KEYWORDS, SeriesSummary, is_source_image
 
 _NEEDED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -107,6 +108,16 @@ def load_folder(folder: Path, *, keywords: Iterable[str] = ()) -> Folder:
     paths: dict[str, dict[str, Path]] = defaultdict(dict)
     slices: Counter[str] = Counter()
     for path in _files(scans if scans.is_dir() else folder):
+        quick = quick_header(path)
+        # Of a series' first image all is read; of the others only what they are, if it can be told from a few bytes.
+        if quick is not None and quick.uids["SeriesInstanceUID"] in headers:
+            series_uid, sop_uid = quick.uids["SeriesInstanceUID"], quick.uids["SOPInstanceUID"]
+            if sop_uid in paths[series_uid]:
+                skipped[_COPY] += 1
+            else:
+                paths[series_uid][sop_uid] = path
+                slices[series_uid] += 1
+            continue
         header, reason = _read_header(path, wanted)
         if header is None:
             skipped[reason] += 1

@@ -102,13 +102,18 @@ def test_a_file_cut_off_anywhere_is_left_out_or_refused(tmp_path, length):
         assert (series.summary.instances, sum(folder.skipped.values())) == (2, 1)
 
 
-def test_a_report_is_left_out_and_named(tmp_path):
+def test_a_report_is_no_cause_of_a_warning_and_never_chosen(tmp_path):
     case = make_case(SHAPE)
     seg = seg_of(case)
     measurements = [SegmentMeasurement(segment_number=1, name=VOLUME, value=1.0, unit=MILLILITRE)]
     report = measurement_report(seg, case.datasets, measurements=measurements, info=ObjectInfo(), device_uid="2.25.4")
     write_series(tmp_path, [*case.datasets, report])
-    assert load_folder(tmp_path).skipped == {"DICOM without an image (a report, or cut off)": 1}
+    folder = load_folder(tmp_path)
+    assert folder.skipped == {}
+    assert {s.summary.header["Modality"] for s in folder.series} == {"MR", "SR"}
+    rule = SeriesRule.model_validate({"where": [{"tag": "StudyInstanceUID", "exists": True}]})
+    (chosen,) = select_inputs(folder, {"any": rule}).inputs["any"]
+    assert chosen.summary.header["Modality"] == "MR"
 
 
 def test_a_deflated_file_is_read(tmp_path):
