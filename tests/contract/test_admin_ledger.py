@@ -119,6 +119,8 @@ def test_a_refused_object_is_shown_sent_and_deleted(site: RunningHub, client: ht
     sent = client.get(f"{path}/file")
     assert (sent.content, sent.headers["content-type"]) == (b"no DICOM at all", "application/dicom")
     assert sent.headers["content-disposition"].startswith("attachment")
+    trail = client.get("/xapi/overread/audit", params={"item": f"object {number}"}).json()["rows"]
+    assert {row["action"] for row in trail} == {"view", "export"}
     file = site.hub.layout.home / ledger(site)[-1].path
     assert file.exists()
     assert client.delete(path).status_code == 204

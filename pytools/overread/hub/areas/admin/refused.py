@@ -32,6 +32,7 @@ def show(call: Call) -> Response:
     found = call.db.execute(lines().where(ReceivedObject.pk == call.params["line"])).first()
     if found is None or found[0].state != "refused":
         raise not_found(f"refused object {call.params['line']}")
+    call.about.item = f"object {found[0].pk}"
     path = _path(call, found[0])
     return JSONResponse(row(*found) | {"header": found[0].header, "kept": path is not None})
 
@@ -92,6 +93,7 @@ def _line(call: Call) -> ReceivedObject:
     line = call.db.get(ReceivedObject, call.params["line"])
     if line is None or line.state != "refused":
         raise not_found(f"refused object {call.params['line']}")
+    call.about.item = f"object {line.pk}"
     return line
 
 

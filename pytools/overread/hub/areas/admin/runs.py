@@ -181,6 +181,7 @@ def _run(call: Call) -> Container:
     )  # fmt: skip
     if container is None:
         raise not_found(f"run {call.params['run']}")
+    call.about.item, call.about.project = f"run {container.id}", container.project
     if not may_see_all(call.caller, container, owns_project=owns):
         raise forbidden(f"The user may not see run {container.id}.")
     return container

@@ -168,7 +168,9 @@ def several(call: Call) -> Response:
 def _session(call: Call) -> PrearchiveSession:
     project = call.params["project"]
     store.require(call.db, call.caller, project)
-    return store.find(call.db, project, call.params["timestamp"], call.params["session"])
+    found = store.find(call.db, project, call.params["timestamp"], call.params["session"])
+    call.about.item, call.about.project = f"prearchive session {found.pk}", project
+    return found
 
 
 def _table(call: Call, sessions: Iterable[PrearchiveSession]) -> Response:
