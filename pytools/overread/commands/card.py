@@ -18,7 +18,9 @@ from overread.study.yamltext import parse_yaml
 CARDS = ("model/card.yaml", "card.yaml")
 Word = Annotated[str, Form(r"[a-z][a-z0-9-]{0,62}", "write a lower-case word with hyphens")]
 Reference = Annotated[str, Form(r"[^:\s]+:[^:\s]+:[^:\s]+", "write image:version:command")]
-Output = Literal["assessor", "result", "seg", "sr", "preview", "collection"]
+Output = Literal[
+    "assessor", "scan", "result", "capture", "pdf", "seg", "sr", "preview", "picture", "collection"
+]  # fmt: skip
 
 
 class Start(Spec):
@@ -78,6 +80,7 @@ class ContainerSpec(Spec):
     description: str = Field(min_length=1)
     run: str = Field(min_length=1, description="Command line.")
     starts_from: Starts = Starts()
+    project_files: YesNo = Field(default=False, description="The image gets the exam's project at /project.")
     series_rules: YesNo = Field(default=False, description="The image chooses series by the study's rules.")
     outputs: dict[Output, str] = Field(default_factory=dict, description="What it writes, each with a sentence.")
     required: tuple[Output, ...] = Field((), description="Outputs without which a run has failed.")

@@ -28,15 +28,20 @@ SESSION_TYPES: Mapping[str, str] = {
 }
 ANY_SESSION = "xnat:imageSessionData"
 COLLECTION_TYPE = "icr:roiCollectionData"
+_SCAN_TYPE = "xnat:scScanData"  # of what is made of images: a Secondary Capture
 SERIES_RULES, IMAGE_DIGEST = "series-rules", "image-digest"
 
 # Output -> file, label of the resource, format. Without a label it is an item, made of XML.
 _OUTPUTS: Mapping[str, tuple[str, str, str]] = {
     "assessor": ("assessor.xml", "", ""),
+    "scan": ("scan.xml", "", ""),
     "result": ("result.json", "RESULT", "JSON"),
+    "capture": ("report.dcm", "DICOM", "DICOM"),
+    "pdf": ("pdf.dcm", "PDF", "DICOM"),
     "seg": ("seg.dcm", "SEG", "DICOM"),
     "sr": ("sr.dcm", "SR", "DICOM"),
     "preview": ("preview.png", "PREVIEW", "PNG"),
+    "picture": ("report.png", "PREVIEW", "PNG"),
     "collection": ("roi-collection.xml", "", ""),
 }
 # Input of the command -> variable, label, and where its value comes from: (input of the wrapper, property).
@@ -82,7 +87,9 @@ def compile_study(manifest: StudyManifest, *, near: Path, result_type: str) -> t
     SpecError
         A card is missing or wrong, or a setup or wrap-up command is in no folder beside the image.
     """
-    paths = [manifest.command, *([manifest.edit.recompute] if manifest.edit else [])]
+    paths = [manifest.command]
+    paths += [manifest.edit.recompute] if manifest.edit else []
+    paths += [manifest.report.command] if manifest.report else []
     found: dict[Path, Compiled] = {}
     for relative in paths:
         folder = (near / relative).resolve().parent
@@ -197,6 +204,7 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     return [
         {"name": "in", "writable": False, "path": "/input"},
         *session,
+        *([{"name": "project", "writable": False, "path": "/project"}] if spec.project_files else []),
         {"name": "out", "writable": True, "path": "/output"},
     ]
 
@@ -270,12 +278,12 @@ def _wrapper(
         "description": start.description,
         "contexts": wanted[kind],
         "external-inputs": [external],
-        "derived-inputs": list(_derived(kind)),
+        "derived-inputs": list(_derived(kind, project_files=spec.project_files)),
         "output-handlers": list(_handlers(spec, result_type)),
     }
 
 
-def _derived(kind: str) -> Iterator[dict[str, Any]]:
+def _derived(kind: str, *, project_files: bool) -> Iterator[dict[str, Any]]:
     if kind != "session":
         whose = {"scan": "series", "collection": "collection"}[kind]
         yield {
@@ -290,6 +298,17 @@ def _derived(kind: str) -> Iterator[dict[str, Any]]:
         }
     if kind == "collection":
         yield _value("collection-label")
+    if project_files:
+        yield {
+            "name": "session-owner",
+            "description": "The exam's project, in which the patient's other exams lie.",
+            "type": "Project",
+            "derived-from-wrapper-input": "session",
+            "load-children": False,
+            "provides-files-for-command-mount": "project",
+            "user-settable": False,
+            "required": True,
+        }
     for name in ("project-id", "session-id", "session-label"):
         yield _value(name)
     yield {
@@ -320,12 +339,16 @@ def _value(name: str) -> dict[str, Any]:
 
 def _handlers(spec: ContainerSpec, result_type: str) -> Iterator[dict[str, Any]]:
     """Yield handlers: first the items, each followed by what is stored on it."""
-    on = "store-result" if "assessor" in spec.outputs else "session"
+    on = "store-result" if "assessor" in spec.outputs else "store-scan" if "scan" in spec.outputs else "session"
     if "assessor" in spec.outputs:
         yield _item("store-result", "assessor", result_type)
+    if "scan" in spec.outputs:
+        yield _item("store-scan", "scan", _SCAN_TYPE) | {"type": "Scan"}
     for name in spec.outputs:
         if _OUTPUTS[name][1]:
-            yield _resource(f"store-{name}" if name != "result" else "store-result-json", name, on)
+            yield _resource(
+                "store-result-json" if name == "result" and on == "store-result" else f"store-{name}", name, on
+            )
     if "collection" in spec.outputs:
         collection = _item("store-collection", "roi-collection", COLLECTION_TYPE)
         yield {**collection, "via-wrapup-command": spec.collection_by}

@@ -144,3 +144,16 @@ def test_study_is_compiled_whole_and_then_found_unchanged(tmp_path: Path) -> Non
     assert run("--check", str(manifest)).exit_code == 0
     checked = CliRunner().invoke(main, ["study", "check", str(manifest)])
     assert checked.exit_code == 0, checked.output
+
+
+def test_report_is_stored_as_a_scan_and_reads_the_project(tmp_path: Path) -> None:
+    outputs = {"scan": "The report.", "capture": "A picture.", "result": "What was made."}
+    command = compiled(tmp_path, outputs=outputs, required=[], collection_by=..., project_files=True)
+    assert {mount["name"] for mount in command["mounts"]} == {"in", "project", "out"}
+    session, _ = command["xnat"]
+    (project,) = [item for item in session["derived-inputs"] if item["type"] == "Project"]
+    assert project["provides-files-for-command-mount"] == "project"
+    handlers = {item["name"]: item for item in session["output-handlers"]}
+    assert (handlers["store-scan"]["type"], handlers["store-scan"]["as-a-child-of"]) == ("Scan", "session")
+    assert handlers["store-capture"]["as-a-child-of"] == handlers["store-result"]["as-a-child-of"] == "store-scan"
+    assert [item for item in lint(Command.model_validate(command)) if item.rule.severity == "error"] == []
