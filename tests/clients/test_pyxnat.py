@@ -153,6 +153,13 @@ def test_sharing(central: Any, session: Any) -> None:
     assert list(subject.shares().get()) == ["PX"]
 
 
+def test_what_the_hub_keeps_none_of_is_an_empty_list(session: Any) -> None:
+    assert list(session.reconstructions().get()) == []
+    assessor = session.assessor("QC1").create(assessors="xnat:qcManualAssessorData")
+    assert list(assessor.in_resources().get()) == []
+    assert list(assessor.out_resources().get()) == []
+
+
 def test_what_is_refused_is_told(central: Any) -> None:
     from pyxnat.core.errors import DatabaseError  # noqa: PLC0415 - as above
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ import pytest
 from docker.types import Mount
 from pydicom import dcmread
 
+from helpers.arrivals import file_bytes
 from helpers.base_image import import_stand_in, wheelhouse
 from helpers.docker_engine import Engine, build
 from helpers.requirements import REPOSITORY
+from helpers.runs import wait_for
+from helpers.segments import LESION
+from helpers.uploads import zipped
+from hub_fixture import start_hub
+from overread.dicom.seg import write_seg
 from overread.dicom.volumes import volumes_ml
 from overread.synthetic.exams import PlannedExam, demo_exams
+from overread.synthetic.phantoms import make_case
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("docker-engine")]
 
@@ -213,3 +221,48 @@ def test_damaged_rules_end_the_run_with_one_clear_line(
 def test_an_image_does_not_run_as_root_by_itself(clinic: Clinic, image: str) -> None:
     user = clinic.engine.client.images.get(tag(image)).attrs["Config"]["User"]
     assert user not in {"", "0", "root"}
+
+
+@pytest.mark.needs("plugins")
+def test_the_calculator_measures_a_readers_drawing_through_the_hub(clinic: Clinic, tmp_path: Path) -> None:
+    """The calculator alone needs what no other image does: the collection, and the session it belongs to, as mounts."""
+    shutil.copytree(REPOSITORY / "build" / "plugins", tmp_path / "home" / "plugins")
+    case = make_case()
+    drawn = replace(LESION, algorithm_type="MANUAL", algorithm_name="", algorithm_version="")
+    seg = write_seg(case.datasets, {1: case.mask}, [drawn])
+    hub = start_hub(tmp_path, runner="docker", docker_host=clinic.engine.address)
+    with hub.client() as client:
+        assert client.put("/data/projects/BTS").status_code == 200
+        names = {"project": "BTS", "subject": "S", "session": "EXAM", "dest": "/archive", "import-handler": "DICOM-zip"}
+        sent = client.post(
+            "/data/services/import",
+            params=names,
+            content=zipped(case.datasets),
+            headers={"content-type": "application/zip"},
+        )
+        assert sent.status_code == 200, sent.text
+        session = client.get(sent.text.strip(), params={"format": "json"}).json()["items"][0]["data_fields"]["ID"]
+        collection = client.put(
+            f"/xapi/roi/projects/BTS/sessions/{session}/collections/SEG_1",
+            params={"type": "SEG"},
+            content=file_bytes(seg),
+            headers={"content-type": "application/octet-stream"},
+        )
+        assert collection.status_code == 200, collection.text
+        number = client.post("/xapi/commands", json=read_command(CALCULATOR) | {"image": tag(CALCULATOR)}).json()
+        wrapper = client.get(f"/xapi/commands/{number}").json()["xnat"][0]["id"]
+        for place in ("", "/projects/BTS"):
+            assert client.put(f"/xapi{place}/wrappers/{wrapper}/enabled").status_code == 200
+        assessor = f"/archive/experiments/{session}/assessors/{collection.text}"
+        launched = client.post(
+            f"/xapi/projects/BTS/wrappers/{wrapper}/root/collection/launch", json={"collection": assessor}
+        )
+        assert launched.status_code == 200, launched.text
+        (run,) = wait_for(client, project="BTS", timeout_s=300)
+        assert run["status"] == "Complete", run["reason"]
+        listed = client.get("/data/experiments?xsiType=braintumor:resultData&project=BTS&format=json").json()
+        (row,) = listed["ResultSet"]["Result"]
+        fields = client.get(f"/data/experiments/{row['ID']}?format=json").json()["items"][0]["data_fields"]
+        assert fields["lesion_volume_ml"] == pytest.approx(case.volume_ml, rel=1e-3)
+        assert run["image-digest"].startswith("sha256:")
+    hub.stop()

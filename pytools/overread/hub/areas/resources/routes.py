@@ -190,20 +190,38 @@ def delete_files(call: Call) -> Response:
     return answers.text()
 
 
+def no_resources(call: Call) -> Response:
+    """List the resources that an assessor was made from, XNAT's ``in``: the hub keeps none."""
+    item_of(call)
+    return answers.table([], _RESOURCES, form=call.format, total=0)
+
+
+def no_files(call: Call) -> Response:
+    """List their files."""
+    item_of(call)
+    return answers.table([], _FILES, form=call.format, total=0)
+
+
+_ASSESSORS = tuple(place.removesuffix("/out") for place in PLACES if place.endswith("/out"))
+
 ROUTES = [
-    route
-    for place in PLACES
-    for route in (
-        Route("GET", f"{place}/resources", get_resources),
-        Route("GET", f"{place}/resources/{{resource}}", get_resource),
-        Route("PUT POST", f"{place}/resources/{{resource}}", put_resource),
-        Route("DELETE", f"{place}/resources/{{resource}}", delete_resource_of),
-        Route("GET", f"{place}/resources/{{resource}}/files", get_files),
-        Route("PUT POST", f"{place}/resources/{{resource}}/files", upload),
-        Route("GET", f"{place}/resources/{{resource}}/files/{{path:path}}", get_file),
-        Route("PUT POST", f"{place}/resources/{{resource}}/files/{{path:path}}", upload),
-        Route("DELETE", f"{place}/resources/{{resource}}/files/{{path:path}}", delete_files),
-        Route("GET", f"{place}/files", get_files),
-        Route("GET", f"{place}/files/{{path:path}}", get_file),
-    )
+    *(Route("GET", f"{place}/in/resources", no_resources) for place in _ASSESSORS),
+    *(Route("GET", f"{place}/in/files", no_files) for place in _ASSESSORS),
+    *(
+        route
+        for place in PLACES
+        for route in (
+            Route("GET", f"{place}/resources", get_resources),
+            Route("GET", f"{place}/resources/{{resource}}", get_resource),
+            Route("PUT POST", f"{place}/resources/{{resource}}", put_resource),
+            Route("DELETE", f"{place}/resources/{{resource}}", delete_resource_of),
+            Route("GET", f"{place}/resources/{{resource}}/files", get_files),
+            Route("PUT POST", f"{place}/resources/{{resource}}/files", upload),
+            Route("GET", f"{place}/resources/{{resource}}/files/{{path:path}}", get_file),
+            Route("PUT POST", f"{place}/resources/{{resource}}/files/{{path:path}}", upload),
+            Route("DELETE", f"{place}/resources/{{resource}}/files/{{path:path}}", delete_files),
+            Route("GET", f"{place}/files", get_files),
+            Route("GET", f"{place}/files/{{path:path}}", get_file),
+        )
+    ),
 ]
