@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from helpers.prearchive import archive, arrive, exam, make_quiet, newest, reading, resting_hub
 from overread.hub.arrival import filing, prearchive
+from overread.hub.arrival.clock import Clock
 from overread.hub.arrival.completion import judge, settle
 from overread.hub.core import Hub
 from overread.hub.models import ConfigEntry, Project
@@ -138,3 +139,32 @@ def test_a_failure_stands_on_the_session_and_stops_no_other(hub: Hub, monkeypatc
     settle(hub, newest(hub).pk)
     assert newest(hub).status == prearchive.ERROR
     assert "log says why" in newest(hub).reason
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 86400.0 * 365, -30.0])
+def test_a_clock_that_is_set_neither_ends_nor_prolongs_an_exam(hub: Hub, step_s: float) -> None:
+    """The last object came 4 s ago, whatever the clock says; 10 s make the session whole."""
+    arrive(hub, exam())
+    wall = utc_now().timestamp()
+    moments = [(wall, 0.0), (wall + 1, 1.0), (wall + 4 + step_s, 4.0)]
+    clock = Clock(wall=lambda: moments[0][0], steady=lambda: moments[0][1])
+    while len(moments) > 1:
+        moments.pop(0)
+        clock.look(hub)
+    session = newest(hub)
+    for after_s, state in ((4.0, "wait"), (9.0, "wait"), (11.0, "archive")):
+        with reading(hub) as db:
+            found = judge(db, hub, session, now=datetime.fromtimestamp(wall + step_s + after_s, UTC))
+        assert found.state == state, after_s
+    assert session.receiving_since <= session.last_modified
+
+
+def test_what_came_after_the_clock_was_set_is_by_the_new_clock(hub: Hub) -> None:
+    wall = utc_now().timestamp() - 3600  # what arrives is an hour ahead: the clock is set forward meanwhile
+    steps = [(wall, 0.0), (utc_now().timestamp() + 1, 1.0)]
+    clock = Clock(wall=lambda: steps[0][0], steady=lambda: steps[0][1])
+    arrive(hub, exam())
+    before = newest(hub).last_modified
+    steps.pop(0)
+    clock.look(hub)
+    assert newest(hub).last_modified == before

@@ -21,6 +21,7 @@ from overread.hub.access import SYSTEM
 from overread.hub.arrival import prearchive
 from overread.hub.arrival.archive import ArchiveRequest, archive_session, session_of_study
 from overread.hub.arrival.assignment import UNASSIGNED
+from overread.hub.arrival.clock import Clock
 from overread.hub.arrival.objects import SUMMARY_KEYWORDS, json_value, read_file_header
 from overread.hub.arrival.recovery import recover
 from overread.hub.core import Ticker
@@ -62,6 +63,7 @@ class ArrivalService(Ticker):
     def __init__(self, hub: Hub) -> None:
         super().__init__("arrival", self._look, interval_s=hub.config.tick_s)
         self._hub = hub
+        self._clock = Clock()
 
     def start(self) -> None:
         """Put in order what a crash left, then begin. Receivers must start after this."""
@@ -72,6 +74,7 @@ class ArrivalService(Ticker):
     def _look(self) -> None:
         # What lies in the spool is not known yet: nothing is judged by the time that has passed since.
         horizon = self._hub.intake.horizon()
+        self._clock.look(self._hub)
         with self._hub.database.read() as db:
             waiting = db.scalars(
                 select(PrearchiveSession.pk).where(PrearchiveSession.status == prearchive.RECEIVING)
