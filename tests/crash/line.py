@@ -64,11 +64,11 @@ class Line:
     def log(self) -> Path:
         return self.folder / "hub.log"
 
-    def start(self) -> None:
-        """Start the hub; it need not answer yet."""
+    def start(self, *, die: str = "") -> None:
+        """Start the hub; it need not answer yet. It kills itself where `die` says (`crash.hub_process`)."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), json.dumps(self.settings)],
+                [sys.executable, str(PROGRAM), json.dumps(self.settings | {"die": die})],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "OVERREAD_ADMIN_PASSWORD": PASSWORD},
@@ -84,6 +84,14 @@ class Line:
         else:
             self.process.kill()
         self.process.wait()
+
+    def wait_until_it_died(self, timeout_s: float) -> None:
+        """Wait until the hub has killed itself."""
+        assert self.process is not None
+        try:
+            assert self.process.wait(timeout_s) == -signal.SIGKILL, self.tail()
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the hub never came to where it was to die: {self.tail()}") from None
 
     def stop(self) -> None:
         """End the hub as its administrator does."""
@@ -149,7 +157,8 @@ class Sent:
     objects: dict[str, bytes] = field(default_factory=dict)  # MD5 of the pixels by SOP Instance UID
     studies: dict[str, set[str]] = field(default_factory=dict)  # SOP Instance UIDs by study
     files: dict[str, bytes] = field(default_factory=dict)  # content by path
-    exams: int = 0
+    begun: int = 0  # exams
+    exams: int = 0  # those that were sent to their end
 
 
 class Modality(threading.Thread):
@@ -164,7 +173,8 @@ class Modality(threading.Thread):
         for _ in range(self._most):
             if self._over.is_set():
                 return
-            self._send_exam(make_mr_series((4, 16, 20), seed=self._sent.exams))
+            self._sent.begun += 1
+            self._send_exam(make_mr_series((4, 16, 20), seed=self._sent.begun))
             self._sent.exams += 1
             time.sleep(self._rng.uniform(0.05, 0.5))
 

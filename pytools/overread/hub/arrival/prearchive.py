@@ -28,6 +28,8 @@ _OPERATIONS: Final = ("ARCHIVING", "BUILDING", "DELETING", "MOVING", "SEPARATING
 LOCKED: Final = frozenset(f"{prefix}{name}" for prefix in ("", "_", "QUEUED_") for name in _OPERATIONS)
 """States in which something is done with a session that nothing else may disturb."""
 STATES: Final = LOCKED | {CONFLICT, ERROR, READY, RECEIVING, "RECEIVING_INTERRUPT"}
+THERE: Final = PrearchiveSession.status.in_(sorted(STATES))
+"""Condition of a session that is in the prearchive: said so, rather than by those that are gone, it finds an index."""
 MANUAL_CODE, OVERWRITE_CODE = 0, 5
 """A project's prearchive_code: 0 archives nothing without being asked; 4 and 5 do, and 5 overwrites what is there."""
 
@@ -126,7 +128,7 @@ def sessions(
     db: Session, *, projects: Iterable[str] | None = None, study_instance_uid: str = ""
 ) -> Sequence[PrearchiveSession]:
     """Return the sessions of these projects (None: of all) and of a study, the oldest first."""
-    query = select(PrearchiveSession).where(PrearchiveSession.status.not_in(GONE)).order_by(PrearchiveSession.pk)
+    query = select(PrearchiveSession).where(THERE).order_by(PrearchiveSession.pk)
     if projects is not None:
         query = query.where(PrearchiveSession.project.in_(list(projects)))
     if study_instance_uid:

@@ -34,14 +34,17 @@ def recover(hub: Hub) -> None:
     """Put the prearchive in order. Run at start, before anything is received."""
     journal.recover(hub)
     with hub.database.write() as db:
-        for session in db.scalars(select(PrearchiveSession)):
-            folder = prearchive.folder_of(hub, session)
-            if session.status in prearchive.GONE:
+        known = {prearchive.folder_of(hub, session): session for session in prearchive.sessions(db)}
+        for folder, session in known.items():
+            _reconcile(db, hub, session, folder)
+        # Sessions that have left the prearchive are many: only what still has a folder is looked up.
+        for folder in sorted(hub.layout.prearchive.glob("*/*/*")):
+            if not folder.is_dir() or folder in known:
+                continue
+            if _has_left(db, folder):
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                _reconcile(db, hub, session, folder)
-        for folder in _folders_without_row(db, hub):
-            _adopt_folder(db, hub, folder)
+                _adopt_folder(db, hub, folder)
     _remove_empty(hub.layout.prearchive)
 
 
@@ -74,9 +77,16 @@ def _adopt(db: Session, hub: Hub, session: PrearchiveSession, path: Path) -> Non
     log.warning("object %s was found in the prearchive without a line in the ledger; taken", header.sop_instance_uid)
 
 
-def _folders_without_row(db: Session, hub: Hub) -> list[Path]:
-    known = {prearchive.folder_of(hub, session) for session in db.scalars(select(PrearchiveSession))}
-    return [path for path in sorted(hub.layout.prearchive.glob("*/*/*")) if path.is_dir() and path not in known]
+def _has_left(db: Session, folder: Path) -> bool:
+    """Whether a folder is that of a session which was archived or deleted."""
+    project, timestamp, name = folder.parts[-3:]
+    query = select(PrearchiveSession.pk).where(
+        PrearchiveSession.project == project,
+        PrearchiveSession.timestamp == timestamp,
+        PrearchiveSession.name == name,
+        PrearchiveSession.status.in_(prearchive.GONE),
+    )
+    return db.scalar(query.limit(1)) is not None
 
 
 def _adopt_folder(db: Session, hub: Hub, folder: Path) -> None:

@@ -34,7 +34,11 @@ class PrearchiveSession(Base):
     """
 
     __tablename__ = "prearchive_session"
-    __table_args__ = (Index("ix_prearchive_study", "study_instance_uid"),)
+    __table_args__ = (
+        Index("ix_prearchive_study", "study_instance_uid"),
+        Index("ix_prearchive_place", "project", "timestamp"),
+        Index("ix_prearchive_status", "status"),
+    )
     pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     project: Mapped[str]  # "Unassigned" when no project took it
     timestamp: Mapped[str]

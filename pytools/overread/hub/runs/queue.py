@@ -116,7 +116,8 @@ class RunQueue:
         """
         keep = []
         with self._hub.database.write() as db:
-            for container in [one for one in db.scalars(select(Container).order_by(Container.id)) if _under_way(one)]:
+            left = select(Container).where(Container.status.in_(states.UNDER_WAY)).order_by(Container.id)
+            for container in db.scalars(left).all():
                 if container.parent_id is not None:
                     states.advance(db, container, states.FAILED, message="The hub ended during this run.")
                 elif self.runner.outlives_hub and container.status in _TAKEN_UP:
@@ -221,7 +222,3 @@ def _due(slot: Slot) -> Select[Container]:
         Container.slot.in_(slot.kinds),
         or_(moment.is_(None), moment <= now, moment > now + timedelta(seconds=LONGEST_DELAY_S)),
     )
-
-
-def _under_way(container: Container) -> bool:
-    return container.status != states.QUEUED and not states.is_finished(container.status)

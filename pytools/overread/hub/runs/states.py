@@ -18,6 +18,9 @@ SETUP, CHAIN = "Failed (Setup)", "Failed (Orchestration)"
 REQUEUED, RETRY, TAKEN_UP, RERUN = "Requeued", "Retry", "Taken up", "Rerun"
 """Only in the history: put back after an end of the hub or a temporary failure, taken up by another hub, done again."""
 
+UNDER_WAY = (CREATED, RUNNING, WAITING, FINALIZING)
+"""A hub works on the run."""
+
 SYSTEM = "system"
 
 

@@ -68,7 +68,7 @@ def listed(call: Call) -> Response:
 
 def _counts(call: Call, ids: Collection[str]) -> Mapping[str, Counts]:
     sessions = Experiment.xsi_type.in_(call.hub.schemas.extending(SESSION_BASE))
-    waiting = PrearchiveSession.status.not_in(prearchive.GONE)
+    waiting = prearchive.THERE
     asked: dict[str, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
         "subjects": (Subject.project, ()),
         "sessions": (Experiment.project, (sessions,)),

@@ -60,7 +60,7 @@ def _count(call: Call, query: Select[Any] | None) -> int:
 
 
 def _arriving(projects: set[str] | None, search: str, state: str) -> Select[PrearchiveSession]:
-    query = select(PrearchiveSession).where(PrearchiveSession.status.not_in(prearchive.GONE))
+    query = select(PrearchiveSession).where(prearchive.THERE)
     if state in _ARRIVING:
         query = query.where(PrearchiveSession.status.in_(_ARRIVING[state]))
     if projects is not None:

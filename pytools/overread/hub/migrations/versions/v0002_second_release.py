@@ -129,6 +129,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_instance_file", ["file_pk"])
 
     with op.batch_alter_table("prearchive_session") as batch_op:
+        batch_op.create_index("ix_prearchive_place", ["project", "timestamp"])
+        batch_op.create_index("ix_prearchive_status", ["status"])
         batch_op.add_column(sa.Column("prevent_anon", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("prevent_auto_commit", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("source", TEXT, server_default="", nullable=False))
