@@ -183,6 +183,7 @@ describe("what is on its way", () => {
     );
     const peer = new Peer().on("GET /data/services/workflows", rows);
     expect(await latestRun(peer.client, key)).toEqual({
+      id: "12",
       state: "complete",
       status: "Complete",
       reason: "",
