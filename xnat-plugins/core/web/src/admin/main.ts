@@ -1,5 +1,6 @@
 import "../styles/base.css";
 import "../styles/admin.css";
+import "../styles/admin-forms.css";
 import { app } from "../ui/dom";
 import { runPage } from "../ui/trouble";
 import { XnatClient } from "../xnat/client";
