@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +22,10 @@ ZIP_ENDINGS = (".zip", ".jar", ".rar", ".ear", ".gar", ".mrb")
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 MOST_ENTRIES = 200_000
 _CHUNK = 1 << 20
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError,
+    OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,9 @@ def unpack(archive: Path, name: str, *, folder: Path, most_bytes: int) -> Iterat
             target = folder / f"entry{count}"
             left -= _write(stream, target, left, name)
             yield path, target
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError) as problem:
+    except _DAMAGED as problem:
+        if isinstance(problem, OSError) and not isinstance(problem, gzip.BadGzipFile) and problem.errno != errno.EINVAL:
+            raise  # EINVAL: it says that a file begins before the archive does
         raise bad_request(f"{name} is damaged or of another kind than its name says: {problem}") from problem
     except (NotImplementedError, RuntimeError) as problem:  # an unknown method; a password
         raise bad_request(f"{name} can't be taken apart: {problem}") from problem

@@ -6,8 +6,10 @@ of its sizes is not believed; they are counted while it is unpacked.
 
 from __future__ import annotations
 
+import errno
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -31,7 +33,7 @@ _IGNORED: Final = ("__MACOSX/", ".DS_Store", "Thumbs.db", "DICOMDIR")
 _SUFFIXES: Final = (".zip", ".tar", ".tgz", ".tar.gz")
 _BROKEN: Final = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
-    OverflowError, ValueError,
+    OverflowError, ValueError, struct.error,
 )  # fmt: skip
 _ENCRYPTED: Final = 0x1
 """Bit of a zip entry's flags."""
@@ -164,6 +166,12 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except _BROKEN as problem:
-        raise bad_request(
-            f"The archive can't be unpacked: {type(problem).__name__}. Send a zip or tar.gz."
-        ) from problem
+        raise _broken(problem) from problem
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:  # it says that a file begins before the archive does
+            raise
+        raise _broken(problem) from problem
+
+
+def _broken(problem: Exception) -> HubError:
+    return bad_request(f"The archive can't be unpacked: {type(problem).__name__}. Send a zip or tar.gz.")
