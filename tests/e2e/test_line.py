@@ -58,7 +58,7 @@ def test_a_clinician_sees_corrects_and_answers(line: Line, page: Page, pictures:
     expect(page.locator("table.volumes tr.crossed")).to_have_count(1)
     expect(rows.nth(4)).to_have_class(re.compile("crossed"))
     expect(page.locator("svg.plot a.mark")).to_have_count(5)
-    expect(page.locator("[data-fact=model]")).to_contain_text("brain-tumor-segmentation 1.0.0")
+    expect(page.locator("[data-fact=model]")).to_contain_text("brain-tumor-segmentation 1.1.0")
     page.locator("#threshold").fill("60")
     expect(page.locator("table.volumes tr.crossed")).to_have_count(0)
     page.locator("#threshold").fill("40")

@@ -82,16 +82,44 @@ def card_of(**changes: Any) -> dict[str, Any]:
     return card
 
 
-def write_model(folder: Path, *, threshold: float = 3.0, steepness: float = 40.0, **changes: Any) -> Path:
-    """Write card and weights of a network that marks z-scores above `threshold`."""
+def write_model(
+    folder: Path,
+    *,
+    threshold: float = 3.0,
+    steepness: float = 40.0,
+    brain_threshold: float | None = None,
+    **changes: Any,
+) -> Path:
+    """Write card and weights of a network that marks z-scores above `threshold`.
+
+    With `brain_threshold`, a second network calls brain what has a higher rank (-4 to 0) than that on voxels of 2 mm.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    network = UNet(**ARGUMENTS)
-    state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
-    state["model.0.conv.weight"].fill_(1.0)
-    state["model.2.conv.weight"][0] = steepness
-    state["model.2.conv.bias"].fill_(-steepness * threshold)
+    state = _state(threshold, steepness)
+    if brain_threshold is not None:
+        state |= {f"extract.{name}": value for name, value in _state(brain_threshold, steepness).items()}
+        network = {
+            "class": "monai.networks.nets.UNet",
+            "arguments": {**ARGUMENTS, "channels": [1, 1], "strides": [1]},
+            "activation": "sigmoid",
+        }
+        changes["preprocessing__extract"] = {
+            "network": network,
+            "spacing_mm": [2.0, 2.0, 2.0],
+            "window": [16, 16, 16],
+            "threshold": 0.5,
+        }
     torch.save(state, folder / "weights.pt")
     digest = hashlib.sha256((folder / "weights.pt").read_bytes()).hexdigest()
     card = card_of(**{"weights__sha256": digest, **changes})
     (folder / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False), "utf-8")
     return folder
+
+
+def _state(threshold: float, steepness: float) -> dict[str, Any]:
+    network = UNet(**ARGUMENTS)
+    state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    state["model.0.conv.weight"].fill_(1.0)
+    state["model.2.conv.weight"][0] = steepness
+    state["model.2.conv.bias"].fill_(-steepness * threshold)
+    return state

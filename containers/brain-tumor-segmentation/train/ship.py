@@ -1,4 +1,4 @@
-"""Put weights, their SHA-256 and what was measured into the model's folder: ``python ship.py --weights all.pt``."""
+"""Put weights, their SHA-256 and what was measured into the model's folder: ``python ship.py --weights all``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MODEL = Path(__file__).resolve().parent.parent / "model"
 def main() -> None:
     """Copy the weights, pin them, and write the figures into the model card."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, required=True)
-    options = parser.parse_args()
+    parser.add_argument("--weights", type=Path, required=True, help="folder that train.py wrote")
+    weights = parser.parse_args().weights / "weights.pt"
     card = _MODEL / "card.yaml"
     text = card.read_text("utf-8")
-    shutil.copyfile(options.weights, _MODEL / yaml.safe_load(text)["weights"]["file"])
-    digest = hashlib.sha256(options.weights.read_bytes()).hexdigest()
+    shutil.copyfile(weights, _MODEL / yaml.safe_load(text)["weights"]["file"])
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     pinned, count = re.subn(r'(?m)^(\s+sha256:) "?[0-9a-f]*"?', rf"\1 {digest}", text)
     if count != 1:
         raise SystemExit(f"{card} has {count} lines with sha256: it must have one, under weights.")
@@ -49,7 +49,7 @@ def _with_figures(text: str, report: dict[str, Any]) -> str:
     )
     rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     rows += [
-        f"| {name} | {', '.join(r['trained_on']['anatomies'])} ({r['trained_on']['iterations']} iterations) "
+        f"| {name} | {', '.join(dict.fromkeys(r['trained_on']['anatomies']))} "
         f"| {', '.join(r['tested_on'])} | {r['lesions_ml'][0]:g} to {r['lesions_ml'][1]:g} mL "
         f"| {r['exams_with_lesion']} with, {r['exams_without_lesion']} without lesion "
         f"| {r['dice_mean']:.3f} | {r['dice_min']:.3f} | {r['volume_error_pct_mean']:.1f} % "

@@ -1,6 +1,6 @@
 """Compare post-processing rules on exams of the training anatomies, never on those that are reported.
 
-``python tune.py --weights weights.pt`` prints Dice and false volume for thresholds, smallest components and what is
+``python tune.py --weights one`` prints Dice and false volume for thresholds, smallest components and what is
 kept; the choice is written into ``model/card.yaml`` by hand.
 """
 
@@ -28,8 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--anatomies", nargs="+", default=["colin27"])
-    parser.add_argument("--lesions", type=int, default=8)
-    parser.add_argument("--healthy", type=int, default=4)
+    parser.add_argument("--lesions", type=int, default=16)
+    parser.add_argument("--healthy", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -38,7 +38,7 @@ def main() -> None:
     for exam in held_out(options.anatomies, options.lesions, options.healthy, first_seed=_FIRST_SEED):
         geometry = geometry_of_grid(exam.images.grid)
         seen.append((network.probability(exam.images.flair, geometry), geometry, exam.images))
-    for threshold, smallest_ml, keep in itertools.product((0.4, 0.45, 0.5, 0.55, 0.6), (0.2, 0.5), _KEEP):
+    for threshold, smallest_ml, keep in itertools.product((0.5, 0.6), (0.2, 0.5, 1.0), _KEEP):
         rules = Postprocessing(threshold=threshold, connectivity=26, minimum_component_ml=smallest_ml, keep=keep)
         masks = [lesion_mask(probability, geometry, rules=rules) for probability, geometry, _ in seen]
         pairs = [(mask, images) for mask, (_, _, images) in zip(masks, seen, strict=True)]

@@ -1,7 +1,8 @@
 """Where the brain is in a head, found by depth and connection: no network, no atlas.
 
 Bone is dark on most MR images. Tissue deep below its own surface is brain (scalp and muscle are thin); from there the
-mask grows back through tissue, but not far, so it can't follow nerves and vessels out of the skull.
+mask grows back through tissue, but not far, so it can't follow nerves and vessels out of the skull. Good enough for
+the middle of the brain; what a lesion network sees is cut out by a network (`overread.operators.extract`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def brain_mask(values: Values, *, spacing_mm: tuple[float, float, float]) -> Mas
     Returns
     -------
     array of bool
-        The whole head if nothing in it looks like a brain: then nothing is hidden from the network.
+        The whole head if nothing in it looks like a brain.
     """
     steps = [max(1, round(_WORK_MM / s)) for s in spacing_mm]
     spacing = [s * step for s, step in zip(spacing_mm, steps, strict=True)]
@@ -61,36 +62,6 @@ def brain_mask(values: Values, *, spacing_mm: tuple[float, float, float]) -> Mas
     for axis, (step, n) in enumerate(zip(steps, values.shape, strict=True)):
         chosen = chosen.take(np.minimum((np.arange(n) + step // 2) // step, chosen.shape[axis] - 1), axis=axis)
     return chosen
-
-
-def without_shallow(
-    probability: Values,
-    inside: Mask,
-    *,
-    threshold: float,
-    minimum_depth_mm: float,
-    spacing_mm: tuple[float, float, float],
-) -> Values:
-    """Return the probabilities without components that nowhere reach a depth below the brain's surface.
-
-    Parameters
-    ----------
-    probability, inside
-        (slices, rows, columns): the network's answer, and the brain.
-    threshold
-        What counts as found.
-    minimum_depth_mm
-        Distance that some voxel of a component must have from the nearest voxel outside the brain.
-    spacing_mm
-        In the same order.
-    """
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    labels, count = ndimage.label(probability > threshold, structure=np.ones((3, 3, 3)))
-    if not count:
-        return probability
-    deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(1, count + 1)))
-    shallow = np.flatnonzero(deepest < minimum_depth_mm) + 1
-    return np.asarray(np.where(np.isin(labels, shallow), 0.0, probability), dtype=np.float32)
 
 
 def _find(coarse: Values, spacing: list[float]) -> Mask:

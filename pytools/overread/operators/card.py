@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -49,6 +51,27 @@ class Normalisation(Spec):
     foreground_fraction: float = Field(ge=0, le=1)
     clip: tuple[float, float]
 
+    def apply(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a volume's z-scores and its foreground."""
+        foreground = values > self.foreground_fraction * np.percentile(values, self.percentile)
+        if not foreground.any():
+            return np.zeros(values.shape, dtype=np.float32), foreground
+        inside = values[foreground]
+        scores = (values - inside.mean()) / max(float(inside.std()), 1e-6)
+        return np.asarray(np.clip(scores, *self.clip), dtype=np.float32), foreground
+
+
+class Extraction(Spec):
+    """The brain, found first by a small network on coarse voxels; what lies outside gets the lowest value.
+
+    Its weights lie in the model's own file, under names that begin with ``extract.``.
+    """
+
+    network: NetworkSpec
+    spacing_mm: tuple[float, float, float]
+    window: tuple[int, int, int]
+    threshold: float = Field(gt=0, lt=1)
+
 
 class Preprocessing(Spec):
     """From the series to the network's input."""
@@ -57,7 +80,7 @@ class Preprocessing(Spec):
     spacing_mm: tuple[float, float, float]
     interpolation: Literal["linear"]
     antialias: float = Field(ge=0)
-    extract: Literal["brain", "nothing"] = "nothing"
+    extract: Extraction | None = None
     normalisation: Normalisation
     crop: Literal["foreground"]
 
@@ -73,14 +96,9 @@ class Inference(Spec):
 
 
 class Postprocessing(Spec):
-    """From probabilities to a mask.
-
-    What nowhere reaches ``minimum_depth_mm`` below the surface of the extracted brain is dropped before the way back to
-    the series' own grid: there lie leftovers of scalp, orbit and muscle. 0 keeps everything.
-    """
+    """From probabilities to a mask."""
 
     threshold: float = Field(gt=0, lt=1)
-    minimum_depth_mm: float = Field(default=0.0, ge=0)
     connectivity: Literal[6, 18, 26]
     minimum_component_ml: float = Field(ge=0)
     keep: Literal["largest", "all"]

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
 from overread.errors import DataError, SpecError
-from overread.operators.brain import brain_mask, without_shallow
-from overread.operators.card import Card, Normalisation, load_card
+from overread.operators.card import Card, NetworkSpec, load_card
+from overread.operators.extract import extracted_brain
 from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Values = NDArray[np.float32]
 
 _BATCH_CPU, _BATCH_GPU = 4, 16
+EXTRACT: Final = "extract."
+"""Begins the names of the weights of the network that finds the brain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,12 +40,15 @@ class Network:
         What it is and what it wants.
     module
         On its device, in evaluation mode.
+    extraction
+        The network that finds the brain first, if the card names one.
     device
         ``cpu``, or ``cuda`` with the name of the GPU.
     """
 
     card: Card
     module: torch.nn.Module
+    extraction: torch.nn.Module | None
     device: str
 
     def probability(self, values: Values, geometry: VolumeGeometry) -> Values:
@@ -71,41 +77,33 @@ class Network:
             outside=float(values.min()),
             interpolation=rules.interpolation,
         )
-        inside = np.ones(shape, dtype=np.bool_)
-        if rules.extract == "brain":
-            inside = brain_mask(on_grid, spacing_mm=rules.spacing_mm)
+        if self.extraction is not None:
+            inside = extracted_brain(
+                values, geometry, rules=rules, affine=affine, shape=shape, slide=partial(self._slide, self.extraction)
+            )
             on_grid = np.where(inside, on_grid, on_grid.min())
-        normalised, foreground = normalise(on_grid, rules.normalisation)
+        scores, foreground = rules.normalisation.apply(on_grid)
         found = ndimage.find_objects(foreground.astype(np.int8))
         result = np.zeros(shape, dtype=np.float32)
         if found:
-            result[found[0]] = self._slide(normalised[found[0]])
-        after = self.card.postprocessing
-        if after.minimum_depth_mm > 0:
-            result = without_shallow(
-                result,
-                inside,
-                threshold=after.threshold,
-                minimum_depth_mm=after.minimum_depth_mm,
-                spacing_mm=rules.spacing_mm,
-            )
-        return resample_back(result, affine=affine, geometry=geometry, above=after.threshold)
+            result[found[0]] = self._slide(self.module, scores[found[0]], self.card.inference.window)
+        return resample_back(result, affine=affine, geometry=geometry, above=self.card.postprocessing.threshold)
 
-    def _slide(self, normalised: Values) -> Values:
+    def _slide(self, module: torch.nn.Module, scores: Values, window: tuple[int, int, int]) -> Values:
         import torch  # noqa: PLC0415 - seconds to import; the calculators never need it
         from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415
 
         rules = self.card.inference
         on_gpu = self.device != "cpu"
-        tensor = torch.from_numpy(np.ascontiguousarray(normalised))[None, None]
+        tensor = torch.from_numpy(np.ascontiguousarray(scores))[None, None]
         tensor = tensor.to(memory_format=torch.channels_last_3d)  # a fifth faster on a CPU
         mixed = torch.autocast("cuda", dtype=torch.float16) if on_gpu else contextlib.nullcontext()
         with torch.inference_mode(), mixed:
             logits: Any = sliding_window_inference(
                 tensor,
-                roi_size=rules.window,
+                roi_size=window,
                 sw_batch_size=_BATCH_GPU if on_gpu else _BATCH_CPU,
-                predictor=self.module,
+                predictor=module,
                 overlap=rules.overlap,
                 mode=rules.weighting,
                 sigma_scale=rules.sigma_scale,
@@ -115,19 +113,6 @@ class Network:
                 device="cpu",  # a whole volume of logits need not fit into the GPU's memory
             )
         return np.asarray(torch.sigmoid(logits.float())[0, 0].numpy(), dtype=np.float32)
-
-
-def normalise(values: Values, rules: Normalisation) -> tuple[Values, NDArray[np.bool_]]:
-    """Return z-scores of a volume and its foreground.
-
-    The foreground is what exceeds a fraction of a high percentile; its mean and standard deviation scale all voxels.
-    """
-    foreground = values > rules.foreground_fraction * np.percentile(values, rules.percentile)
-    if not foreground.any():
-        return np.zeros(values.shape, dtype=np.float32), foreground
-    inside = values[foreground]
-    scores = (values - inside.mean()) / max(float(inside.std()), 1e-6)
-    return np.asarray(np.clip(scores, *rules.clip), dtype=np.float32), foreground
 
 
 def load_network(folder: Path) -> Network:
@@ -152,21 +137,36 @@ def load_network(folder: Path) -> Network:
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a costly check
-    module_name, _, class_name = card.network.cls.rpartition(".")
     try:
-        module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**card.network.arguments)
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
+        extract = card.preprocessing.extract
+        found = {name.removeprefix(EXTRACT): state.pop(name) for name in list(state) if name.startswith(EXTRACT)}
+        extraction = None if extract is None else _build(extract.network, found)
+        module = _build(card.network, state)
     except Exception as error:
         raise SpecError(
             f"Class, arguments and weights do not fit together ({type(error).__name__}): correct network and weights.",
             source=str(folder / "card.yaml"),
             path="network",
         ) from error
-    module = module.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    if torch.cuda.is_available():
-        return Network(card=card, module=module.to("cuda"), device=f"cuda {torch.cuda.get_device_name()}")
-    return Network(card=card, module=module, device="cpu")
+    device = f"cuda {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
+    return Network(card=card, module=module, extraction=extraction, device=device)
+
+
+def build_module(spec: NetworkSpec) -> torch.nn.Module:
+    """Return the network that a card describes, without its weights."""
+    module_name, _, class_name = spec.cls.rpartition(".")
+    module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**spec.arguments)
+    return module
+
+
+def _build(spec: NetworkSpec, state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    import torch  # noqa: PLC0415
+
+    module = build_module(spec)
+    module.load_state_dict(state)
+    ready: torch.nn.Module = module.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return ready.to("cuda") if torch.cuda.is_available() else ready
 
 
 def read_weights(folder: Path, card: Card) -> Path:

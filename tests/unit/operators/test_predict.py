@@ -8,7 +8,7 @@ from helpers.threshold_model import card_of, write_model
 from overread.dicom.geometry import geometry_of
 from overread.errors import DataError, SpecError
 from overread.operators.card import Normalisation, load_card
-from overread.operators.predict import load_network, normalise
+from overread.operators.predict import load_network
 from overread.synthetic.phantoms import make_case
 
 RULES = Normalisation(method="z-score", percentile=99.0, foreground_fraction=0.1, clip=(-4.0, 6.0))
@@ -22,7 +22,7 @@ def write_card(folder, **changes):
 def test_scores_are_of_the_foreground_alone():
     values = np.zeros((4, 10, 10), dtype=np.float32)
     values[:, 2:8, 2:8] = np.arange(36, dtype=np.float32).reshape(6, 6) + 100
-    scores, foreground = normalise(values, RULES)
+    scores, foreground = RULES.apply(values)
     np.testing.assert_array_equal(foreground, values > 0)
     assert scores[foreground].mean() == pytest.approx(0.0, abs=1e-5)
     assert scores[foreground].std() == pytest.approx(1.0, abs=1e-5)
@@ -30,7 +30,7 @@ def test_scores_are_of_the_foreground_alone():
 
 
 def test_an_empty_image_has_no_foreground():
-    scores, foreground = normalise(np.zeros((2, 3, 4), dtype=np.float32), RULES)
+    scores, foreground = RULES.apply(np.zeros((2, 3, 4), dtype=np.float32))
     assert not foreground.any()
     assert not scores.any()
 
@@ -58,6 +58,30 @@ def test_black_images_have_no_lesion(tmp_path):
     case = make_case((6, 12, 10), (2.0, 2.0, 2.0))
     network = load_network(write_model(tmp_path))
     assert not network.probability(np.zeros(case.mask.shape, np.float32), geometry_of(case.datasets)).any()
+
+
+def test_what_lies_outside_the_brain_is_no_lesion(tmp_path):
+    case = make_case((20, 30, 28), (1.0, 1.0, 1.0))
+    values = np.full(case.mask.shape, 10.0, dtype=np.float32)
+    values[4:16, 4:20, 4:20] = 600.0
+    lesion, scalp = (slice(8, 11), slice(8, 12), slice(8, 12)), (slice(8, 11), slice(25, 28), slice(8, 12))
+    values[lesion] = values[scalp] = 1500.0
+    with_brain = load_network(write_model(tmp_path / "one", threshold=1.5, brain_threshold=-3.9))
+    without = load_network(write_model(tmp_path / "two", threshold=1.5))
+    geometry = geometry_of(case.datasets)
+    assert (without.probability(values, geometry) > 0.5)[scalp].all()
+    found = with_brain.probability(values, geometry) > 0.5
+    assert found[lesion].all()
+    assert not found[scalp].any()
+
+
+def test_weights_of_the_brains_network_must_fit_too(tmp_path):
+    write_model(tmp_path, brain_threshold=-3.9)
+    card = yaml.safe_load((tmp_path / "card.yaml").read_text("utf-8"))
+    card["preprocessing"]["extract"]["network"]["arguments"]["channels"] = [2, 2]
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(card), "utf-8")
+    with pytest.raises(SpecError, match=r"do not fit together \(RuntimeError\)"):
+        load_network(tmp_path)
 
 
 def test_weights_must_be_the_cards(tmp_path):
