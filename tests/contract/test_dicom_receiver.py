@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -297,3 +299,22 @@ def test_receivers_can_be_asked_for_one_by_one_stopped_and_started(receiver: tup
         assert not listens(port)
         assert client.put("/xapi/dicomscp/start").status_code == 200
         assert listens(port)
+
+
+def test_a_database_that_another_program_locks_stops_no_sender(tmp_path: Path) -> None:
+    """Who sends has the answer at once; what was acknowledged is filed once the database can be written again."""
+    hub, port = receiving_hub(tmp_path, quiet_default_s=600.0)
+    try:
+        if hub.hub.database.is_postgres:
+            pytest.skip("this is SQLite's lock")
+        images = make_mr_series(SHAPE)
+        with contextlib.closing(sqlite3.connect(hub.hub.layout.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert set(send(port, images)) == {0x0000}
+            with hub.client() as client:
+                assert client.get("/data/projects").status_code == 200
+            assert len(hub.hub.intake.spool.entries()) == len(images)
+            other.execute("ROLLBACK")
+        assert len(ledger(hub, "received")) == len(images)
+    finally:
+        hub.stop()
