@@ -102,7 +102,7 @@ def error(path: str, problem: HubError) -> Response:
 
     XNAT's page has a ``<br>`` and is no XML; pyxnat gives the page's text to its user only if it is none.
     """
-    reason = " ".join(problem.reason.split())
+    reason = " ".join(problem.reason.split()).encode("utf-8", "replace").decode()  # it may repeat half a character
     if path.startswith(("/xapi", "/viewer")):
         return PlainTextResponse(reason, status_code=problem.status, headers=problem.headers)
     page = (
