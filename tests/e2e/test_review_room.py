@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from helpers.review_room import FIRST, LAST, PASSWORD, SECOND, UNPROCESSED, Exam, Room, start_room
+from helpers.requirements import REPOSITORY
+from helpers.review_room import FIRST, LAST, OTHER, PASSWORD, SECOND, UNPROCESSED, Exam, Room, start_room
+
+AXE = REPOSITORY / "xnat-plugins/core/web/node_modules/axe-core/axe.min.js"
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins")]
 
@@ -38,18 +41,18 @@ def open_review(room: Room, page: Page, exam: Exam, *, login: str = "reader", vi
 
 def verdicts(page: Page) -> dict[str, str]:
     """Return what the table says of each exam's value that counts."""
-    rows = page.locator("table.volumes:not(.lesions) tbody tr.followed").all()
+    rows = page.locator("table.volumes tbody tr.followed").all()
     return {row.locator("th").inner_text(): row.get_attribute("data-verdict") or "" for row in rows}
 
 
 def test_a_patient_is_followed_over_exams_lesions_and_versions(room: Room, page: Page, pictures: Path) -> None:
     open_review(room, page, LAST)
-    expect(page.locator("table.volumes.lesions")).to_be_visible()
+    expect(page.locator("table.lesions")).to_be_visible()
     # The value of the older version stands there, and is compared with nothing.
     assert verdicts(page) == {
         "2023-07-10": "other-model",
         "2024-01-10": "baseline",
-        "2024-07-10": "increase",
+        "2024-07-10": "stable",
         "2025-01-10": "progression",
     }
     # Each lesion has its own line, and they add up to the total.
@@ -132,3 +135,105 @@ def test_table_and_plot_leave_the_page(room: Room, page: Page, pictures: Path, t
     expect(page.locator("table.volumes").first).to_be_visible()
     expect(page.locator(".controls")).to_be_hidden()
     page.screenshot(path=pictures / "room-print.png", full_page=True)
+
+
+def test_a_normal_case_takes_one_key_and_the_next_one_opens(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, FIRST, login="second")
+    expect(page.locator(".keys")).to_be_visible()
+    expect(page.locator(".progress")).to_contain_text("0 of ")
+    page.keyboard.press("a")
+    page.wait_for_url(f"**experiment={room.session(SECOND)}**")
+    expect(page.locator(".sent")).to_contain_text("The answer to the exam of 2024-01-10 was sent")
+    expect(page.locator(".progress")).to_contain_text("1 of ")
+    page.screenshot(path=pictures / "room-next.png")
+
+    # What is not known is asked for; keys in a field are text.
+    page.keyboard.press("r")
+    why = page.get_by_label("Why is it not usable?")
+    expect(why).to_be_focused()
+    page.keyboard.type("an area near the scar")
+    expect(page.locator(".feedback .status")).to_contain_text("kept as a draft")
+    page.reload()
+    expect(why).to_have_value("an area near the scar")
+    expect(page.get_by_label("1 useless")).to_be_checked()
+    page.get_by_role("button", name="Send answer").click()
+    expect(page.locator(".feedback .status")).to_contain_text("Answered on")
+    page.get_by_label("2 poor").check()
+    page.get_by_role("button", name="Send changed answer").click()
+    expect(page.locator(".feedback .status")).to_contain_text("1 former version kept")
+
+    with room.client() as client:
+        url = "/xapi/overread/projects/BTS/answers"
+        answers = client.get(url).raise_for_status().json()["answers"]
+        mine = [answer for answer in answers if answer["reader"] == "second"]
+        assert [(a["exam_date"], a["version"], a["current"], a["data"]["mask_rating"]) for a in mine] == [
+            ("2024-01-10", 1, True, "5"), ("2024-07-10", 1, False, "1"), ("2024-07-10", 2, True, "2"),
+        ]  # fmt: skip
+        assert all(a["started_at"] and 0 <= a["active_s"] < 600 and a["edit_s"] == 0 for a in mine)
+        sheet = list(csv.DictReader(client.get(url, params={"format": "csv"}).text.splitlines()))
+    assert [row["answer.mask_rating"] for row in sheet if row["reader"] == "second"] == ["5", "1", "2"]
+
+
+def test_a_correction_is_measured_compared_and_completes_the_form(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, OTHER, viewer=True)
+    expect(page.locator("#save")).to_be_enabled(timeout=120_000)
+    frame = page.locator("iframe").element_handle().content_frame()
+    assert frame is not None
+    expect(frame.locator('[data-cy="data-row"]').first).to_be_visible(timeout=60_000)
+    box = frame.locator('[data-cy="viewport-pane"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6
+    page.mouse.click(x, y)  # the picture has the focus, and the page's keys still work
+    page.keyboard.press("e")
+    page.wait_for_timeout(300)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(6):
+        page.mouse.move(x + 6 * step, y + 4 * step)
+        page.wait_for_timeout(30)
+    page.mouse.up()
+    expect(page.locator("#save-status")).to_contain_text("not saved")
+    page.locator("#save").click()
+    expect(page.locator("#save-status")).to_contain_text("Saved and measured", timeout=60_000)
+    expect(page.locator("#comparison")).to_contain_text("Dice 0.")
+    expect(page.get_by_label("3 needs correction")).to_be_checked()
+    page.screenshot(path=pictures / "room-corrected.png")
+
+    # The reader may also say that there is nothing; the AI's mask and the correction stay.
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#nothing").click()
+    expect(page.locator("#save-status")).to_contain_text("Saved and measured: 0.00 mL", timeout=60_000)
+    expect(page.locator("#mask option")).to_have_count(4)  # two corrections, the AI's, none
+    expect(page.locator("#comparison")).to_contain_text("Dice 0.000")
+    page.screenshot(path=pictures / "room-nothing.png")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_page_is_accessible_in_both_themes_and_languages(
+    room: Room, page: Page, pictures: Path, theme: str
+) -> None:
+    open_review(room, page, LAST)
+    page.locator("#theme").select_option(theme)
+    page.locator("details.dates summary").click()
+    assert _violations(page) == []
+    for width, height in ((1280, 800), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider == 0, f"at {width} x {height} the page is {wider} pixels too wide"
+        page.screenshot(path=pictures / f"room-{theme}-{width}.png")
+    if theme == "light":
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.locator("#language").select_option("de")
+        expect(page.locator("h2", has_text="Volumen im Verlauf")).to_be_visible()
+        assert _violations(page) == []
+        page.screenshot(path=pictures / "room-german.png")
+
+
+def _violations(page: Page) -> list[str]:
+    """Return what axe-core finds against WCAG 2.1 A and AA on the page, the viewer's frame left out."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate(
+        "axe.run({exclude: ['iframe']}, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], iframes: false})"
+        ".then(result => result.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).join(', ')))"
+    )
+    return [str(each) for each in found]

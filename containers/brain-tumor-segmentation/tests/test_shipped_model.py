@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+
 import pytest
+import yaml
 from pydicom import dcmread
 
 from helpers.containers import main_of, run_main
 from overread.dicom.seg import decode_seg
 from overread.operators.load import load_folder
 from overread.operators.volume import read_volume
+from overread.study.manifest import load_manifest
 from overread.synthetic.exams import PlannedExam
 
 pytestmark = pytest.mark.slow
+
+FOLDER = Path(__file__).resolve().parents[1]
+MANIFEST = FOLDER.parents[1] / "xnat-plugins/brain-tumor/study.yaml"
 
 
 @pytest.mark.parametrize(
@@ -39,3 +48,19 @@ def test_a_healthy_head_has_next_to_nothing(tmp_path):
     done = run_main(main_of("brain-tumor-segmentation").segment_exam, tmp_path / "in", tmp_path / "out")
     assert done.code == 0
     assert done.measured("lesion_volume_ml") <= 0.1
+
+
+def test_the_studys_noise_is_what_was_measured_with_these_weights():
+    measured = json.loads((FOLDER / "model" / "repeatability.json").read_text("utf-8"))
+    card = yaml.safe_load((FOLDER / "model" / "card.yaml").read_text("utf-8"))
+    assert measured["weights_sha256"] == card["weights"]["sha256"]
+    manifest = load_manifest(MANIFEST.read_text("utf-8"), source=str(MANIFEST))
+    assert manifest.progression is not None
+    told = manifest.progression.repeatability
+    assert told is not None
+    assert (told.pct, told.floor_ml) == (measured["pct"], measured["floor_ml"])
+    # The figures follow from the pairs that stand beside them.
+    large = [pair for pair in measured["pairs"] if pair["truth_ml"] >= measured["small_below_ml"]]
+    relative = [200 * (p["retest_ml"] - p["test_ml"]) / (p["retest_ml"] + p["test_ml"]) for p in large]
+    within = math.sqrt(sum(each**2 for each in relative) / len(relative) / 2)
+    assert measured["pct"] == pytest.approx(1.96 * math.sqrt(2) * within, abs=0.06)

@@ -38,6 +38,7 @@ from overread.hub.areas import (
     pages,
     prearchive,
     projects,
+    reading,
     resources,
     roi,
     scans,
@@ -94,6 +95,7 @@ AREAS = (
     audit,
     pages,
     admin,
+    reading,
     health,
     missing,  # last: it answers only what no other area does
 )

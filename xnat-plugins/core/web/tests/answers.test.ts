@@ -1,12 +1,17 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { readForm } from "../src/form/schema";
-import { showFeedback } from "../src/review/feedback";
-import { type AnswerPlace, loadAnswer, saveAnswer } from "../src/xnat/answers";
+import { type Form, readForm } from "../src/form/schema";
+import { completed } from "../src/form/values";
+import { Clock, Stopwatch } from "../src/review/clock";
+import { Feedback } from "../src/review/feedback";
+import { type AnswerPlace, type AnswerVersion, loadAnswer, loadDraft, saveAnswer } from "../src/xnat/answers";
+import { nextCase } from "../src/xnat/cases";
+import type { XnatClient } from "../src/xnat/client";
 import { Peer } from "./peer";
 
 const PLACE: AnswerPlace = { project: "BTS", examId: "E1", resultId: "R1", formUuid: "f1", login: "reader1" };
 const FIELDS = "/xapi/custom-fields/projects/BTS/experiments/E1/assessors/R1/fields";
 const KEY = "answer:f1:reader1";
+const DRAFT = `${FIELDS}/draft:f1:reader1`;
 
 /** XNAT's custom fields: a PUT replaces top-level keys and answers with the whole object. */
 class Fields {
@@ -15,17 +20,33 @@ class Fields {
   };
   readonly peer = new Peer()
     .on(`GET ${FIELDS}`, () => this.stored)
+    .on(`DELETE ${DRAFT}`, () => {
+      const { [`draft:f1:reader1`]: gone, ...rest } = this.stored;
+      if (gone === undefined) return new Response("", { status: 404 });
+      return (this.stored = rest);
+    })
     .on(`PUT ${FIELDS}`, (call) => (this.stored = { ...this.stored, ...(call.body as object) }));
 }
 
-const version = (
-  a: string,
-  submitted_at: string,
-): { data: { a: string }; submitted_at: string; form_version: number } => ({
+const version = (a: string, submitted_at: string): AnswerVersion => ({
   data: { a },
   submitted_at,
   form_version: 2,
+  started_at: "",
+  active_s: 12.5,
+  edit_s: 0,
 });
+
+async function showFeedback(
+  box: HTMLElement,
+  client: XnatClient,
+  form: Form | null,
+  place: AnswerPlace | null,
+): Promise<Feedback> {
+  const feedback = new Feedback(box, client, { clock: new Clock(), keys: true, sent: () => undefined });
+  await feedback.load(form, place);
+  return feedback;
+}
 
 describe("a reader's answer", () => {
   it("is none before the first one", async () => {
@@ -133,5 +154,97 @@ describe("the form on the page", () => {
     expect(box.textContent).toContain("as soon as there is a result");
     await showFeedback(box, new Peer().client, null, PLACE);
     expect(box.textContent).toContain("no feedback form");
+  });
+
+  it("keeps what was begun, and forgets it once it is sent", async () => {
+    const fields = new Fields();
+    await showFeedback(box, fields.peer.client, form, PLACE);
+    answer("half a th");
+    await new Promise((resolve) => setTimeout(resolve, 1400));
+    expect(status()).toContain("kept as a draft");
+    expect(await loadDraft(fields.peer.client, PLACE)).toEqual({ a: "half a th" });
+    const again = await showFeedback(box, fields.peer.client, form, PLACE);
+    expect(box.querySelector("input")?.value).toBe("half a th");
+    expect(again.answer).toBeNull();
+    answer("half a thought more");
+    await send();
+    expect(await loadDraft(fields.peer.client, PLACE)).toBeNull();
+    expect((await loadAnswer(fields.peer.client, PLACE))?.data).toEqual({ a: "half a thought more" });
+  });
+
+  it("is answered with one key where the form says what follows from it", async () => {
+    const known = readForm(
+      {
+        components: [
+          { type: "textfield", key: "a", properties: { accept: "good", reject: "bad" }, validate: { required: true } },
+          {
+            type: "textfield",
+            key: "why",
+            conditional: { show: true, when: "a", eq: "bad" },
+            validate: { required: true },
+          },
+        ],
+      },
+      "",
+    );
+    const fields = new Fields();
+    const feedback = await showFeedback(box, fields.peer.client, known, PLACE);
+    expect(box.querySelector(".keys")?.textContent).toContain("accept");
+    expect(await feedback.decide("reject")).toBe(false); // why is asked for
+    expect(status()).toBe("One answer is missing or wrong.");
+    expect(document.activeElement).toBe(box.querySelectorAll("input")[1]);
+    const other = await showFeedback(box, new Fields().peer.client, known, PLACE);
+    expect(await other.decide("accept")).toBe(true);
+    expect(other.answer?.data).toEqual({ a: "good" });
+    expect(other.answer?.started_at).toMatch(/^\d{4}-/);
+  });
+});
+
+describe("what follows from a decision", () => {
+  const form = readForm(
+    {
+      components: [
+        { type: "radio", key: "use", values: [{ value: "yes" }, { value: "no" }], properties: { accept: "yes" } },
+        {
+          type: "number",
+          key: "grade",
+          properties: { accept: "5" },
+          conditional: { show: true, when: "use", eq: "yes" },
+        },
+        { type: "textfield", key: "remarks" },
+      ],
+    },
+    "",
+  );
+
+  it("fills what is empty, also what is asked for only then, and leaves a reader's own word", () => {
+    expect(completed(form, {}, "accept")).toEqual({ use: "yes", grade: 5 });
+    expect(completed(form, { use: "no" }, "accept")).toEqual({ use: "no" });
+    expect(completed(form, {}, "reject")).toEqual({});
+  });
+});
+
+describe("time", () => {
+  it("counts what lies between signs of life, but no absence", () => {
+    const watch = new Stopwatch();
+    for (const ms of [0, 4000, 9000, 600_000, 601_000]) watch.tick(ms);
+    expect(watch.seconds).toBe(4 + 5 + 30 + 1);
+  });
+});
+
+describe("the next case", () => {
+  const cases = ["a", "b", "c"].map((examId) => ({
+    examId,
+    date: "",
+    answered: examId === "b",
+    studyInstanceUid: "",
+    seriesUids: [],
+  }));
+
+  it("is the next one without an answer, from the beginning after the last", () => {
+    expect(nextCase(cases, "a")?.examId).toBe("c");
+    expect(nextCase(cases, "c")?.examId).toBe("a");
+    expect(nextCase(cases, "unknown")?.examId).toBe("a");
+    expect(nextCase(cases.slice(0, 2), "a")).toBeNull();
   });
 });

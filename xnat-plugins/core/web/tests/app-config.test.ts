@@ -209,7 +209,7 @@ describe("app-config.js", () => {
     document.body.replaceChildren(pane);
     pane.dispatchEvent(new Event("pointerdown", { bubbles: true }));
     modified!();
-    expect(told.map((message) => message["type"])).toEqual(["overread:edited"]);
+    expect(told.map((message) => message["type"])).toEqual(["overread:activity", "overread:edited"]);
   });
 
   it("saves on the host page's word, on nobody else's", () => {

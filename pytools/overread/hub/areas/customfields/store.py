@@ -12,11 +12,11 @@ from overread.hub.errors import forbidden
 from overread.hub.items.folders import Owner
 from overread.hub.models import CustomFields
 
-_ANSWER = "answer:"
+_OWN = ("answer:", "draft:")
 
 
 def check_reader(name: str, login: str) -> None:
-    """Refuse a change of a reader's answer (``answer:<form>:<login>``) by anybody else.
+    """Refuse a change of a reader's answer (``answer:<form>:<login>``), or of its draft, by anybody else.
 
     What a reader has said is evidence: whoever may edit the result, and whoever administers the site, may add an
     answer of their own, but not speak for others.
@@ -26,7 +26,7 @@ def check_reader(name: str, login: str) -> None:
     HubError
         403: the key is another reader's.
     """
-    if name.startswith(_ANSWER) and name.removeprefix(_ANSWER).partition(":")[2] != login:
+    if name.startswith(_OWN) and name.partition(":")[2].partition(":")[2] != login:
         raise forbidden(f"The field {name} is the answer of another reader; only that reader may change it.")
 
 

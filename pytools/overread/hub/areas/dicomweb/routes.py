@@ -92,10 +92,20 @@ def retrieve_frames(call: Call) -> Response:
                 continue
             if wish.media in {"multipart/related", "*/*", "multipart/*"}:
                 headers = {"Content-Type": f"{media_type}; transfer-syntax={opened.frame_syntax}"}
-                return related((Part(headers, [frame]) for frame in frames), media_type=media_type)
+                return _for_a_while(related((Part(headers, [frame]) for frame in frames), media_type=media_type))
             if wish.media == media_type and len(frames) == 1:
-                return Response(frames[0], headers={"content-type": media_type})
+                return _for_a_while(Response(frames[0], headers={"content-type": media_type}))
     raise _not_acceptable(f'multipart/related; type="{_OCTETS}"; transfer-syntax=*', [item])
+
+
+def _for_a_while(response: Response) -> Response:
+    """Let the caller's own browser keep frames, so that a case that was fetched ahead is there at once.
+
+    Not longer than a sitting, and for this login alone: pixels of an instance never change, but access to them may.
+    """
+    response.headers["cache-control"] = "private, max-age=3600"
+    response.headers["vary"] = "Accept, Cookie, Authorization"
+    return response
 
 
 def retrieve_bulk(call: Call) -> Response:

@@ -7,7 +7,8 @@
  *
  * Messages to the host page (same origin only): overread:ready, overread:edited, overread:saving,
  *   {type: 'overread:saved', seriesInstanceUID, sopInstanceUID}, {type: 'overread:save-failed', message}.
- * Message from the host page: {type: 'overread:save'}.
+ *   overread:activity, {type: 'overread:key', key} for the page's own keys (a, e, r, n), which the viewer does not get.
+ * Messages from the host page: {type: 'overread:save'}, {type: 'overread:brush'} to begin correcting.
  *
  * What is stored here is a draft: OHIF's own SEG writer has known faults, so the server writes it anew.
  */
@@ -19,6 +20,8 @@
   const firstSeries = (query.get("SeriesInstanceUIDs") || "").split(",")[0];
   const root = "/xapi/dicomweb/projects/" + project;
 
+  const PAGE_KEYS = ["a", "e", "r", "n"];
+  const ACTIVITY_EVERY_MS = 5000;
   const BRUSH_RADIUS_MM = 5; // OHIF's own 25 mm is larger than most lesions
 
   function tell(message) {
@@ -135,6 +138,20 @@
     }
   }
 
+  /** Take the brush, with every segment but the active one locked: brush and eraser would change all that they touch. */
+  function startCorrecting(services) {
+    const id = activeSegmentationId(services);
+    const segmentation = id ? services.segmentationService.getSegmentation(id) : null;
+    const segments = Object.values((segmentation && segmentation.segments) || {});
+    const active = segments.find((segment) => segment.active) || segments[0];
+    for (const segment of segments) {
+      services.segmentationService.setSegmentLocked(id, segment.segmentIndex, segment !== active);
+    }
+    const brush = document.querySelector('[data-cy="Brush-btn"]');
+    if (brush instanceof HTMLElement) brush.click();
+    window.focus();
+  }
+
   // --- What the host page hears -------------------------------------------------------------------------------
 
   function listen({ servicesManager, commandsManager }) {
@@ -148,9 +165,32 @@
     segmentationService.subscribe(segmentationService.EVENTS.SEGMENTATION_DATA_MODIFIED, () => {
       if (touched) tell({ type: "overread:edited" });
     });
+    // The page's keys work in the picture as well; in a field they are text.
+    window.addEventListener(
+      "keydown",
+      (event) => {
+        const field = event.target instanceof Element && event.target.closest("input, textarea, [contenteditable]");
+        if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || field) return;
+        if (!PAGE_KEYS.includes(event.key.toLowerCase()) || window.parent === window) return;
+        event.stopImmediatePropagation();
+        event.preventDefault();
+        tell({ type: "overread:key", key: event.key });
+      },
+      true,
+    );
+    let told = 0;
+    const active = () => {
+      if (Date.now() - told < ACTIVITY_EVERY_MS) return;
+      told = Date.now();
+      tell({ type: "overread:activity" });
+    };
+    for (const kind of ["pointermove", "pointerdown", "wheel", "keydown"]) {
+      window.addEventListener(kind, active, { capture: true, passive: true });
+    }
     window.addEventListener("message", (event) => {
       if (event.origin !== window.location.origin || event.source !== window.parent) return;
       if (event.data && event.data.type === "overread:save") commandsManager.runCommand("reviewSave");
+      if (event.data && event.data.type === "overread:brush") startCorrecting(servicesManager.services);
     });
   }
 

@@ -22,6 +22,10 @@ export interface Condition {
   readonly eq: string;
 }
 
+/** What a reader decides with one key. */
+export const DECISIONS = ["accept", "edit", "reject"] as const;
+export type Decision = (typeof DECISIONS)[number];
+
 export interface Question {
   readonly key: string;
   readonly type: QuestionType;
@@ -38,6 +42,8 @@ export interface Question {
   readonly maxLength: number | null;
   readonly initial: unknown;
   readonly condition: Condition | null;
+  /** The answer that follows from a decision: Form.io's own properties of that name. */
+  readonly decisions: Readonly<Partial<Record<Decision, string>>>;
   /** Form.io's name of an unsupported type. */
   readonly foreignType: string;
 }
@@ -113,6 +119,7 @@ function questionOf(json: Record<string, unknown>, foreignType: string): Questio
     maxLength: rules.number("maxLength"),
     initial: json["defaultValue"],
     condition: conditionOf(json["conditional"]),
+    decisions: decisionsOf(json["properties"]),
     foreignType,
   };
 }
@@ -124,6 +131,11 @@ function optionsOf(json: Record<string, unknown>): Option[] {
     .map((value) => new Row(value))
     .map((row) => ({ value: row.text("value"), label: row.text("label", "value") }))
     .filter((option) => option.value !== "");
+}
+
+function decisionsOf(json: unknown): Partial<Record<Decision, string>> {
+  const row = new Row(json);
+  return Object.fromEntries(DECISIONS.map((each) => [each, row.text(each)]).filter(([, value]) => value !== ""));
 }
 
 function conditionOf(json: unknown): Condition | null {

@@ -1,7 +1,7 @@
 /** Which questions are asked, and what is wrong with the answers: decided without a page. */
 
 import type { AnswerData } from "../xnat/answers";
-import type { Form, Question } from "./schema";
+import type { Decision, Form, Question } from "./schema";
 
 export interface FieldError {
   readonly key: string;
@@ -33,6 +33,26 @@ export function visible(form: Form, data: AnswerData): Question[] {
 export function submitted(form: Form, data: AnswerData): AnswerData {
   const kept = visible(form, data).filter((question) => question.key in data && !isEmpty(data[question.key]));
   return Object.fromEntries(kept.map((question) => [question.key, data[question.key]]));
+}
+
+/** Answers that a decision brings, to questions without one; a reader's own word stays. */
+export function completed(form: Form, data: AnswerData, decision: Decision): AnswerData {
+  let filled = data;
+  // Until nothing changes: an answer may be asked for only once another is given.
+  for (let round = 0; round <= form.questions.length; round += 1) {
+    const open = visible(form, filled).find(
+      (question) => question.decisions[decision] !== undefined && isEmpty(filled[question.key]),
+    );
+    if (open === undefined) break;
+    filled = { ...filled, [open.key]: valueOf(open, open.decisions[decision]!) };
+  }
+  return filled;
+}
+
+function valueOf(question: Question, text: string): unknown {
+  if (question.type === "number") return Number(text);
+  if (question.type === "checkbox") return text === "true";
+  return question.type === "selectboxes" ? { [text]: true } : text;
 }
 
 export function check(form: Form, data: AnswerData): FieldError[] {

@@ -1,9 +1,10 @@
 /** A form on the page: questions as native controls with labels, in one column. */
 
 import { el } from "../ui/dom";
+import { t } from "../ui/i18n";
 import type { AnswerData } from "../xnat/answers";
-import type { Form, Question } from "./schema";
-import { check, type FieldError, visible } from "./values";
+import type { Decision, Form, Question } from "./schema";
+import { check, completed, type FieldError, visible } from "./values";
 
 let serial = 0;
 
@@ -23,12 +24,24 @@ export class FormView {
       .filter((question) => question.initial !== undefined && question.initial !== null && question.initial !== "")
       .map((question) => [question.key, question.initial] as const);
     this.#data = { ...Object.fromEntries(defaults), ...initial };
-    form.questions.forEach((question, index) => {
+    this.#build();
+  }
+
+  #build(): void {
+    this.#fields.clear();
+    this.element.replaceChildren();
+    this.form.questions.forEach((question, index) => {
       const field = this.#field(question, `${this.#prefix}-${index}`);
       this.#fields.set(question, field);
       this.element.append(field);
     });
     this.#showVisible();
+  }
+
+  /** Fill in what follows from a decision, where nothing was said yet. */
+  complete(decision: Decision): void {
+    this.#data = completed(this.form, this.#data, decision);
+    this.#build();
   }
 
   get data(): AnswerData {
@@ -74,7 +87,10 @@ export class FormView {
         return el(
           "p",
           { class: "field text" },
-          `"${question.label}" (a question of type ${question.foreignType}) can only be answered in XNAT.`,
+          t('"{label}" (a question of type {type}) can only be answered in XNAT.', {
+            label: question.label,
+            type: question.foreignType,
+          }),
         );
       case "radio":
       case "selectboxes":

@@ -5,7 +5,7 @@ import { t } from "../ui/i18n";
 import type { XnatClient } from "../xnat/client";
 import { type Exam, type ExamEntry, examsOfSubject, loadExam } from "../xnat/exams";
 import { loadResults, newest, type Result, resultsOf } from "../xnat/results";
-import { loadManifest, type Manifest } from "../xnat/studies";
+import { type Blind, loadManifest, type Manifest } from "../xnat/studies";
 
 export interface ReviewData {
   readonly manifest: Manifest;
@@ -61,6 +61,23 @@ export function pointsOf(data: ReviewData): Point[] {
 /** The AI's result of the exam on the page: the newest one. */
 export function aiResult(data: ReviewData): Result | null {
   return newest(resultsOf(data.results, data.exam.id), "ai");
+}
+
+export interface Viewing {
+  readonly examId: string;
+  readonly login: string;
+  /** The reader has answered: nothing is hidden any more. */
+  readonly answered: boolean;
+}
+
+/** What a reader may see of the exam on the page before the answer; other exams are seen as they are. */
+export function seenBy(results: readonly Result[], blind: Blind, viewing: Viewing): readonly Result[] {
+  if (blind === "none" || viewing.answered) return results;
+  return results.filter((result) => {
+    if (result.examId !== viewing.examId) return true;
+    if (result.origin === "edited") return result.reader === viewing.login;
+    return blind !== "result";
+  });
 }
 
 export function statusOf(ai: Result | null): string {

@@ -1,88 +1,186 @@
-/** The reader's answer to the study's form: shown as given before, checked, stored with the AI's result. */
+/**
+ * The reader's answer to the study's form: shown as given before, completed where it is known, checked, kept while it is
+ * written, and stored with the AI's result.
+ */
 
-import type { Form } from "../form/schema";
+import type { Decision, Form } from "../form/schema";
 import { submitted } from "../form/values";
 import { FormView } from "../form/view";
 import { el, show } from "../ui/dom";
-import { type Answer, type AnswerPlace, loadAnswer, saveAnswer } from "../xnat/answers";
+import { t } from "../ui/i18n";
+import {
+  type Answer,
+  type AnswerData,
+  type AnswerPlace,
+  dropDraft,
+  loadAnswer,
+  loadDraft,
+  saveAnswer,
+  saveDraft,
+} from "../xnat/answers";
 import { LoginNeeded, XnatError, type XnatClient } from "../xnat/client";
+import type { Clock } from "./clock";
 
-/** Put the form into `parent`; `place` is null as long as there is no result to judge. */
-export async function showFeedback(
-  parent: HTMLElement,
-  xnat: XnatClient,
-  form: Form | null,
-  place: AnswerPlace | null,
-): Promise<void> {
-  const title = el("h2", {}, "Feedback");
-  if (form === null) {
-    show(parent, title, el("p", { class: "quiet" }, "This study has no feedback form."));
-    return;
-  }
-  if (place === null) {
-    show(parent, title, el("p", { class: "quiet" }, "The form opens as soon as there is a result."));
-    return;
-  }
-  new Feedback(parent, xnat, form, place).render(await loadAnswer(xnat, place));
+const DRAFT_AFTER_MS = 1200;
+
+export interface FeedbackHooks {
+  readonly clock: Clock;
+  /** The reader may answer with one key; else the keys are not offered. */
+  readonly keys: boolean;
+  /** An answer was stored. */
+  readonly sent: (answer: Answer) => void;
 }
 
-class Feedback {
+export class Feedback {
   readonly #status = el("p", { class: "status", role: "status" });
+  #answer: Answer | null = null;
+  #view: FormView | null = null;
+  #button: HTMLButtonElement | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly parent: HTMLElement,
     private readonly xnat: XnatClient,
-    private readonly form: Form,
-    private readonly place: AnswerPlace,
+    private readonly hooks: FeedbackHooks,
+    private form: Form | null = null,
+    private place: AnswerPlace | null = null,
   ) {}
 
-  render(answer: Answer | null): void {
+  /** The answer that is stored; `null` as long as there is none. */
+  get answer(): Answer | null {
+    return this.#answer;
+  }
+
+  /** Show the form; `place` is null as long as there is no result to judge. */
+  async load(form: Form | null, place: AnswerPlace | null): Promise<void> {
+    this.form = form;
+    this.place = place;
+    const title = el("h2", {}, t("Feedback"));
+    if (form === null) {
+      show(this.parent, title, el("p", { class: "quiet" }, t("This study has no feedback form.")));
+      return;
+    }
+    if (place === null) {
+      show(this.parent, title, el("p", { class: "quiet" }, t("The form opens as soon as there is a result.")));
+      return;
+    }
+    const [answer, draft] = await Promise.all([loadAnswer(this.xnat, place), loadDraft(this.xnat, place)]);
+    this.#render(form, answer, draft);
+  }
+
+  /**
+   * Decide with one key: what the form says of this decision is filled in where nothing was said yet; if that answers all,
+   * the answer is sent. Returns whether it was.
+   */
+  async decide(decision: Decision): Promise<boolean> {
+    const view = this.#view;
+    if (view === null) return false;
+    view.complete(decision);
+    this.#keep();
+    return this.#send();
+  }
+
+  /** Fill in what is known of this decision, and send nothing. */
+  complete(decision: Decision): void {
+    if (this.#view === null || this.#answer !== null) return;
+    this.#view.complete(decision);
+    this.#keep();
+  }
+
+  #render(form: Form, answer: Answer | null, draft: AnswerData | null): void {
+    this.#answer = answer;
     const button = el(
       "button",
       { type: "submit", class: "primary" },
-      answer === null ? "Send answer" : "Send changed answer",
+      answer === null ? t("Send answer") : t("Send changed answer"),
     );
-    const view = new FormView(this.form, answer?.data ?? {}, () => {
-      this.#status.textContent = "Not sent yet.";
-      this.#status.className = "status pending";
-    });
+    const view = new FormView(form, draft ?? answer?.data ?? {}, () => this.#keep());
+    this.#view = view;
+    this.#button = button;
     const sheet = el("form", { novalidate: true, class: "feedback" }, view.element, button, this.#status);
     sheet.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#send(view, answer, button);
+      void this.#send();
     });
-    if (answer !== null) this.#say("done", answered(answer));
-    show(this.parent, el("h2", {}, this.form.title || "Feedback"), sheet);
+    if (draft !== null) this.#say("pending", t("Not sent yet: this is what you had begun."));
+    else if (answer !== null) this.#say("done", answered(answer));
+    show(this.parent, el("h2", {}, form.title || t("Feedback")), this.#keys(form), sheet);
   }
 
-  async #send(view: FormView, loaded: Answer | null, button: HTMLButtonElement): Promise<void> {
+  #keys(form: Form): HTMLElement | null {
+    const known = form.questions.some((question) => Object.keys(question.decisions).length > 0);
+    if (!this.hooks.keys || !known) return null;
+    const key = (letter: string, words: string): HTMLElement =>
+      el("span", { class: "key-hint" }, el("kbd", {}, letter), ` ${words}`);
+    return el(
+      "p",
+      { class: "keys" },
+      key("A", t("accept")),
+      key("E", t("edit")),
+      key("R", t("reject")),
+      key("N", t("next case")),
+    );
+  }
+
+  /** Keep what was said so far, a moment after the last change. */
+  #keep(): void {
+    this.#say("pending", t("Not sent yet."));
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      const [view, place] = [this.#view, this.place];
+      if (view === null || place === null) return;
+      this.#writing = saveDraft(this.xnat, place, view.data)
+        .then(() => this.#say("pending", t("Not sent yet; kept as a draft.")))
+        .catch(() => undefined); // a draft that cannot be kept must not disturb: sending tells what is wrong
+    }, DRAFT_AFTER_MS);
+  }
+
+  async #send(): Promise<boolean> {
+    const [form, place, view, button] = [this.form, this.place, this.#view, this.#button];
+    if (form === null || place === null || view === null || button === null || button.disabled) return false;
     const errors = view.validate();
     if (errors.length > 0) {
       this.#say(
         "failed",
-        errors.length === 1 ? "One answer is missing or wrong." : `${errors.length} answers are missing or wrong.`,
+        errors.length === 1
+          ? t("One answer is missing or wrong.")
+          : t("{count} answers are missing or wrong.", { count: errors.length }),
       );
-      return;
+      return false;
     }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     button.disabled = true;
-    this.#say("pending", "Sending\u2026");
+    this.#say("pending", t("Sending\u2026"));
+    const loaded = this.#answer;
     try {
-      const kept = await saveAnswer(this.xnat, this.place, {
-        data: submitted(this.form, view.data),
+      await this.#writing;
+      const kept = await saveAnswer(this.xnat, place, {
+        data: submitted(form, view.data),
         submitted_at: new Date().toISOString(),
-        form_version: this.form.version,
+        form_version: form.version,
+        started_at: this.hooks.clock.startedAt,
+        active_s: this.hooks.clock.activeS,
+        edit_s: this.hooks.clock.editS,
       });
-      this.render(kept);
+      await dropDraft(this.xnat, place);
+      this.#render(form, kept, null);
       const before = kept.previous.at(-1)?.submitted_at ?? null;
       if (before !== (loaded?.submitted_at ?? null)) {
+        const when = readableTime(before ?? "");
         this.#say(
           "done",
-          `${answered(kept)} An answer of ${readableTime(before ?? "")}, given elsewhere, is kept as a former version.`,
+          `${answered(kept)} ${t("An answer of {when}, given elsewhere, is kept as a former version.", { when })}`,
         );
       }
+      this.hooks.sent(kept);
+      return true;
     } catch (error) {
       button.disabled = false;
       this.#say("failed", words(error));
+      return false;
     }
   }
 
@@ -94,8 +192,9 @@ class Feedback {
 
 function answered(answer: Answer): string {
   const former = answer.previous.length;
-  const kept = former === 0 ? "" : ` ${former} former ${former === 1 ? "version" : "versions"} kept.`;
-  return `Answered on ${readableTime(answer.submitted_at)}.${kept}`;
+  const when = t("Answered on {when}.", { when: readableTime(answer.submitted_at) });
+  if (former === 0) return when;
+  return `${when} ${former === 1 ? t("1 former version kept.") : t("{count} former versions kept.", { count: former })}`;
 }
 
 function readableTime(iso: string): string {
@@ -107,8 +206,8 @@ function readableTime(iso: string): string {
 
 function words(error: unknown): string {
   if (error instanceof LoginNeeded)
-    return "Your login has run out; the answer is still here. Log in again in another tab, then send it.";
+    return t("Your login has run out; the answer is still here. Log in again in another tab, then send it.");
   if (error instanceof XnatError && error.status === 403)
-    return "You may read this project but not answer. Ask its owner to make you a member.";
-  return error instanceof Error ? error.message : "The answer could not be sent.";
+    return t("You may read this project but not answer. Ask its owner to make you a member.");
+  return error instanceof Error ? error.message : t("The answer could not be sent.");
 }

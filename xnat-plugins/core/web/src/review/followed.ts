@@ -157,7 +157,9 @@ export class Followed {
       lowest: t("lowest before (nadir)"),
       previous: t("exam before"),
     };
-    if (!KINDS.some((kind) => kind === this.#from) && !exams.has(this.#from)) this.#from = this.data.manifest.baseline;
+    // An exam that was chosen is looked for once the values are there.
+    if (points.length > 0 && !KINDS.some((kind) => kind === this.#from) && !exams.has(this.#from))
+      this.#from = this.data.manifest.baseline;
     show(
       this.#baseline,
       ...KINDS.map((kind) => el("option", { value: kind }, words[kind])),

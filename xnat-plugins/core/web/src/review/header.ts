@@ -1,6 +1,8 @@
 /** Who, when, by what model, and what it must not be used for. */
 
 import { el } from "../ui/dom";
+import { t } from "../ui/i18n";
+import { settingsMenu } from "../ui/settings";
 import type { Exam } from "../xnat/exams";
 import type { Result } from "../xnat/results";
 import type { Manifest, Mode } from "../xnat/studies";
@@ -12,10 +14,16 @@ const BANNERS: Record<Mode, string> = {
 };
 
 export function banner(mode: Mode): HTMLElement | null {
-  return BANNERS[mode] === "" ? null : el("p", { class: "banner", role: "note" }, BANNERS[mode]);
+  return BANNERS[mode] === "" ? null : el("p", { class: "banner", role: "note" }, t(BANNERS[mode]));
 }
 
-export function header(manifest: Manifest, exam: Exam, ai: Result | null, status: string): HTMLElement {
+export function header(
+  manifest: Manifest,
+  exam: Exam,
+  ai: Result | null,
+  status: string,
+  progress: HTMLElement | null = null,
+): HTMLElement {
   return el(
     "header",
     { class: "top" },
@@ -24,17 +32,24 @@ export function header(manifest: Manifest, exam: Exam, ai: Result | null, status
       "dl",
       { class: "facts" },
       ...fact(
-        "Patient",
-        [exam.patientName, exam.patientId].filter((part) => part !== "").join(" \u00B7 ") || "not given",
+        "patient",
+        t("Patient"),
+        [exam.patientName, exam.patientId].filter((part) => part !== "").join(" \u00B7 ") || t("not given"),
       ),
-      ...fact("Exam", [exam.date || "no date", exam.modality].filter((part) => part !== "").join(" \u00B7 ")),
-      ...fact("Model", ai === null ? "" : `${ai.modelName} ${ai.modelVersion}`.trim()),
-      ...fact("Status", status),
+      ...fact(
+        "exam",
+        t("Exam"),
+        [exam.date || t("no date"), exam.modality].filter((part) => part !== "").join(" \u00B7 "),
+      ),
+      ...fact("model", t("Model"), ai === null ? "" : `${ai.modelName} ${ai.modelVersion}`.trim()),
+      ...fact("status", t("Status"), status),
     ),
+    progress,
     banner(manifest.mode),
+    settingsMenu(),
   );
 }
 
-function fact(name: string, value: string): HTMLElement[] {
-  return value === "" ? [] : [el("div", {}, el("dt", {}, name), el("dd", { "data-fact": name.toLowerCase() }, value))];
+function fact(key: string, name: string, value: string): HTMLElement[] {
+  return value === "" ? [] : [el("div", {}, el("dt", {}, name), el("dd", { "data-fact": key }, value))];
 }

@@ -2,7 +2,8 @@ import "../styles/base.css";
 import "../styles/review.css";
 import { app } from "../ui/dom";
 import { runPage, showMessage } from "../ui/trouble";
-import { chooseLanguage } from "../ui/i18n";
+import { chooseLanguage, t } from "../ui/i18n";
+import { chooseTheme } from "../ui/settings";
 import { loadLogin } from "../xnat/answers";
 import { XnatClient } from "../xnat/client";
 import { loadReview } from "./data";
@@ -10,19 +11,20 @@ import { ReviewPage } from "./page";
 
 async function main(): Promise<void> {
   chooseLanguage();
+  chooseTheme();
   const query = new URLSearchParams(window.location.search);
   const project = query.get("project") ?? "";
   const experiment = query.get("experiment") ?? "";
   if (project === "" || experiment === "") {
     showMessage(
-      "Which exam?",
-      "The address of a review names a project and an exam: /overread/review?project=…&experiment=…",
+      t("Which exam?"),
+      t("The address of a review names a project and an exam: /overread/review?project=…&experiment=…"),
     );
     return;
   }
   const xnat = new XnatClient();
   const [data, login] = await Promise.all([loadReview(xnat, project, experiment), loadLogin(xnat)]);
-  document.title = `Review ${data.exam.date} - Overread`;
+  document.title = `${t("Review {date}", { date: data.exam.date })} - Overread`;
   await new ReviewPage(app(), xnat, data, login, query).start();
 }
 

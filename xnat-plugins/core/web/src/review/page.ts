@@ -1,41 +1,47 @@
 /** The review page: puts its parts together and keeps them up to date. */
 
+import type { Decision } from "../form/schema";
 import { millilitres } from "../study/words";
 import { el, show } from "../ui/dom";
-import { LoginNeeded, loginUrl, type XnatClient } from "../xnat/client";
 import { t } from "../ui/i18n";
+import { loadCases, nextCase, type Case } from "../xnat/cases";
+import { LoginNeeded, loginUrl, type XnatClient } from "../xnat/client";
 import { loadForm } from "../xnat/forms";
 import type { Mark } from "../xnat/marks";
-import { loadAssessors, resultsOf } from "../xnat/results";
-import { aiResult, pointsOf, reloadResults, type ReviewData, statusOf } from "./data";
+import { loadAssessors, type Result, resultsOf } from "../xnat/results";
+import { Clock } from "./clock";
+import { aiResult, pointsOf, reloadResults, type ReviewData, seenBy, statusOf } from "./data";
 import { Dates } from "./dates";
-import { showFeedback } from "./feedback";
+import { Feedback } from "./feedback";
 import { Followed, type FollowedData } from "./followed";
 import { header } from "./header";
 import { type Mask, masksOf } from "./masks";
+import { saveNothing } from "./nothing";
 import { reviewUrl } from "./page-url";
+import { prefetch } from "./prefetch";
 import { missingPriors, Priors } from "./priors";
 import { ReportButton } from "./report";
-import { hasOhif3, ViewerFrame, type ViewerMessage, viewerUrl, xnatViewerUrl } from "./viewer";
+import { rememberSent, takeSent } from "./sent";
+import { Stage } from "./stage";
+import { type ViewerCase, xnatViewerUrl } from "./viewer";
 import { type Outcome, waitForResult } from "./watch";
 
-type Tone = "quiet" | "pending" | "done" | "failed";
+const DECISION_KEYS: Readonly<Record<string, Decision>> = { a: "accept", e: "edit", r: "reject" };
 
 export class ReviewPage {
   readonly #head = el("div");
-  readonly #notes = el("section", { class: "notes", "aria-label": "Notes" });
+  readonly #notes = el("section", { class: "notes", "aria-label": t("Notes") });
+  readonly #longitudinal = el("div", { class: "longitudinal-parts" });
+  readonly #clock = new Clock();
   readonly #followed: Followed;
   readonly #dates: Dates;
   readonly #priors: Priors;
   readonly #report: ReportButton;
-  readonly #feedback = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
-  readonly #masks = el("select", { id: "mask" });
-  readonly #save = el("button", { type: "button", class: "primary", id: "save" }, "Save review");
-  readonly #status = el("p", { class: "status", role: "status", id: "save-status" });
-  readonly #viewer = new ViewerFrame((message) => this.#onViewer(message));
+  readonly #feedback: Feedback;
+  readonly #stage: Stage;
+  readonly #feedbackSection = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
   #marks: readonly Mark[] = [];
-  #shownSeg: string | null = null;
-  #unsaved = false;
+  #cases: readonly Case[] | null = null;
   #known = new Set<string>();
   #waiting: AbortController | null = null;
 
@@ -54,56 +60,90 @@ export class ReviewPage {
     });
     this.#priors = new Priors(xnat, manifest, () => this.#reload());
     this.#report = new ReportButton(xnat, manifest, exam.id);
+    this.#feedback = new Feedback(this.#feedbackSection, xnat, {
+      clock: this.#clock,
+      keys: true,
+      sent: () => this.#renderData(), // what was hidden until now is shown
+    });
+    this.#stage = new Stage(
+      {
+        caseOf: (mask) => this.#caseOf(mask),
+        xnatUrl: () =>
+          xnatViewerUrl({
+            project: manifest.project,
+            subjectId: exam.subjectId,
+            examId: exam.id,
+            examLabel: exam.label,
+          }),
+        saved: () => void this.#waitForMeasurement(),
+        ready: () => void this.#prefetchNext(),
+        edited: () => this.#clock.edit(),
+        active: () => this.#clock.active(),
+        key: (key) => void this.#onKey(key),
+        nothing: () => this.#saveNothing(),
+      },
+      manifest.editable,
+    );
   }
 
   async start(): Promise<void> {
-    this.#build();
-    this.#renderData();
-    window.addEventListener("beforeunload", (event) => {
-      if (this.#unsaved) event.preventDefault();
-    });
-    // Images first: the rest of the page is loaded beside them.
-    await Promise.all([this.#startViewer(), this.#renderFeedback(), this.#rememberAssessors(), this.#dates.load()]);
-    if (aiResult(this.data) === null) void this.#waitForAi();
-  }
-
-  #build(): void {
-    this.#masks.addEventListener("change", () => this.#chooseMask());
-    this.#save.addEventListener("click", () => this.#viewer.save());
     show(
       this.root,
       this.#head,
       el(
         "main",
         { class: "review" },
-        el(
-          "div",
-          { class: "side" },
-          this.#notes,
-          this.#followed.element,
-          this.#dates.element,
-          this.#priors.element,
-          this.#report.element,
-          this.#feedback,
-        ),
-        el(
-          "div",
-          { class: "stage" },
-          el("div", { class: "bar" }, el("label", { for: "mask" }, "Mask"), this.#masks, this.#save, this.#status),
-          this.#viewer.element,
-        ),
+        el("div", { class: "side" }, this.#notes, this.#longitudinal, this.#feedbackSection),
+        this.#stage.element,
       ),
     );
+    show(this.#longitudinal, this.#followed.element, this.#dates.element, this.#priors.element, this.#report.element);
+    window.addEventListener("keydown", (event) => {
+      if (isTyping(event)) return;
+      void this.#onKey(event.key);
+    });
+    // Where something is hidden until one has answered, it is known first whether one has.
+    if (this.data.manifest.blind !== "none") await this.#loadFeedback();
+    this.#renderData();
+    // Images first: the rest of the page is loaded beside them.
+    await Promise.all([
+      this.#stage.start(),
+      this.data.manifest.blind === "none" ? this.#loadFeedback() : null,
+      this.#rememberAssessors(),
+      this.#dates.load(),
+      this.#loadCases(),
+    ]);
+    if (this.#ai() === null) void this.#waitForAi();
+  }
+
+  /** The AI's result of the exam, whether it is shown or not. */
+  #ai(): Result | null {
+    return aiResult(this.data);
+  }
+
+  /** Results that the reader may see by now. */
+  #seen(): readonly Result[] {
+    const { manifest, exam, results } = this.data;
+    return seenBy(results, manifest.blind, {
+      examId: exam.id,
+      login: this.login,
+      answered: this.#feedback.answer !== null,
+    });
   }
 
   #renderData(): void {
-    const ai = aiResult(this.data);
-    show(this.#head, header(this.data.manifest, this.data.exam, ai, statusOf(ai)));
+    const { manifest, exam } = this.data;
+    const hidden = manifest.blind === "result" && this.#feedback.answer === null;
+    const ai = hidden ? null : this.#ai();
+    const status = hidden ? t("the result is shown after your answer") : statusOf(ai);
+    show(this.#head, header(manifest, exam, ai, status, this.#progress()));
     const warnings = (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
-    show(this.#notes, ...warnings.map((line) => el("p", { class: "warning" }, line)));
-    this.#report.offer(this.#maskChoices().length > 0);
+    show(this.#notes, this.#sentNote(), ...warnings.map((line) => el("p", { class: "warning" }, line)));
+    this.#longitudinal.hidden = hidden;
     this.#renderTimeline();
-    this.#renderMasks();
+    const masks = masksOf(resultsOf(this.#seen(), exam.id));
+    this.#report.offer(masks.length > 0);
+    this.#stage.setChoices(masks);
   }
 
   #renderTimeline(): void {
@@ -115,7 +155,8 @@ export class ReviewPage {
   #followedData(): FollowedData {
     const { manifest, exam } = this.data;
     const hrefOf = (examId: string): string => reviewUrl(manifest.project, examId, this.#followed?.settings);
-    return { manifest, currentExamId: exam.id, points: pointsOf(this.data), marks: this.#marks, hrefOf };
+    const points = this.#feedback === undefined ? [] : pointsOf({ ...this.data, results: this.#seen() });
+    return { manifest, currentExamId: exam.id, points, marks: this.#marks, hrefOf };
   }
 
   /** The address holds what was set on the page: a reload, a copied link and the patient's other exams keep it. */
@@ -131,102 +172,114 @@ export class ReviewPage {
     this.#renderData();
   }
 
-  #maskChoices(): Mask[] {
-    return masksOf(resultsOf(this.data.results, this.data.exam.id));
-  }
-
-  #renderMasks(): void {
-    show(this.#masks, ...this.#maskChoices().map((mask) => el("option", { value: mask.segSeriesUid }, mask.label)));
-    this.#masks.value = this.#shownSeg ?? "";
-  }
-
-  async #startViewer(): Promise<void> {
+  #caseOf(mask: Mask | undefined): ViewerCase {
     const { exam, manifest } = this.data;
-    if (!(await hasOhif3())) {
-      // XNAT's own viewer lists and saves collections itself.
-      this.#masks.disabled = true;
-      this.#save.hidden = true;
-      this.#say("quiet", "Choose the mask, and save, in the viewer's own menu.");
-      this.#viewer.open(
-        xnatViewerUrl({ project: manifest.project, subjectId: exam.subjectId, examId: exam.id, examLabel: exam.label }),
-      );
+    return {
+      project: manifest.project,
+      studyInstanceUid: exam.studyInstanceUid,
+      imageSeriesUids: mask?.imageSeriesUids ?? this.#ai()?.imageSeriesUids ?? [],
+      segSeriesUid: mask?.segSeriesUid ?? "",
+    };
+  }
+
+  async #saveNothing(): Promise<void> {
+    const { manifest, exam } = this.data;
+    const ai = this.#ai();
+    await saveNothing(this.xnat, manifest.project, exam.id, ai?.imageSeriesUids[0] ?? "", ai?.segSeriesUid ?? "");
+  }
+
+  // --- Keys, and one case after the other ---
+
+  async #onKey(key: string): Promise<void> {
+    const decision = DECISION_KEYS[key.toLowerCase()];
+    if (key.toLowerCase() === "n") this.#goNext();
+    if (decision === undefined) return;
+    if (decision === "edit") {
+      this.#stage.startEditing();
       return;
     }
-    this.#save.disabled = true;
-    this.#save.hidden = !manifest.editable;
-    this.#openMask(this.#maskChoices()[0]);
+    if (this.#stage.unsaved) {
+      this.#stage.say("failed", t("The changed mask is not saved. Save it first, then decide."));
+      return;
+    }
+    if (this.#feedback.answer !== null) return; // answered: a single key changes nothing
+    if (await this.#feedback.decide(decision)) {
+      await this.#loadCases();
+      this.#goNext();
+    }
   }
 
-  #openMask(mask: Mask | undefined): void {
-    const { exam, manifest } = this.data;
-    this.#shownSeg = mask?.segSeriesUid ?? "";
-    this.#masks.value = this.#shownSeg;
-    this.#unsaved = false;
-    this.#viewer.open(
-      viewerUrl({
-        project: manifest.project,
-        studyInstanceUid: exam.studyInstanceUid,
-        imageSeriesUids: mask?.imageSeriesUids ?? [],
-        segSeriesUid: this.#shownSeg,
-      }),
+  async #loadCases(): Promise<void> {
+    try {
+      this.#cases = await loadCases(this.xnat, this.data.manifest.project);
+    } catch (error) {
+      if (error instanceof LoginNeeded) throw error;
+      this.#cases = null; // the case that is open can be read without knowing the others
+    }
+    this.#renderData();
+  }
+
+  #progress(): HTMLElement | null {
+    const cases = this.#cases;
+    if (cases === null || cases.length === 0) return null;
+    const done = cases.filter((each) => each.answered).length;
+    const next = el("button", { type: "button", class: "small", id: "next" }, t("Next case"));
+    next.disabled = nextCase(cases, this.data.exam.id) === null;
+    next.addEventListener("click", () => this.#goNext());
+    return el("p", { class: "progress" }, t("{done} of {all} cases answered", { done, all: cases.length }), " ", next);
+  }
+
+  #goNext(): void {
+    const { manifest, exam } = this.data;
+    const next = nextCase(this.#cases ?? [], exam.id);
+    if (next === null) return;
+    if (this.#feedback.answer !== null) rememberSent({ examId: exam.id, date: exam.date });
+    window.location.assign(reviewUrl(manifest.project, next.examId));
+  }
+
+  #sentNote(): HTMLElement | null {
+    const sent = takeSent(this.data.exam.id);
+    if (sent === null) return null;
+    return el(
+      "p",
+      { class: "sent", role: "status" },
+      t("The answer to the exam of {date} was sent.", { date: sent.date }),
+      " ",
+      el("a", { href: reviewUrl(this.data.manifest.project, sent.examId) }, t("Change it")),
     );
   }
 
-  #chooseMask(): void {
-    const leave =
-      !this.#unsaved || window.confirm("The changed mask is not saved. Show another one and lose the changes?");
-    if (!leave) {
-      this.#masks.value = this.#shownSeg ?? "";
-      return;
+  async #prefetchNext(): Promise<void> {
+    const next = nextCase(this.#cases ?? [], this.data.exam.id);
+    if (next === null) return;
+    try {
+      await prefetch(this.data.manifest.project, next, new AbortController().signal);
+    } catch {
+      // the next case will load by itself
     }
-    this.#openMask(this.#maskChoices().find((mask) => mask.segSeriesUid === this.#masks.value));
   }
 
-  #onViewer(message: ViewerMessage): void {
-    switch (message.type) {
-      case "overread:ready":
-        this.#save.disabled = false;
-        break;
-      case "overread:edited":
-        this.#unsaved = true;
-        if (this.#waiting === null) this.#say("pending", "Changed, not saved.");
-        break;
-      case "overread:saving":
-        this.#say("pending", "Saving\u2026");
-        break;
-      case "overread:saved":
-        this.#unsaved = false;
-        void this.#waitForMeasurement();
-        break;
-      case "overread:save-failed":
-        this.#say(
-          "failed",
-          `Not saved: ${message.message || "the server refused it"}.${this.#unsaved ? " Your changes are still in the viewer." : ""}`,
-        );
-        break;
-    }
-  }
+  // --- Results that come while the page is open ---
 
   async #waitForMeasurement(): Promise<void> {
-    this.#say("pending", "Saved, measuring\u2026");
+    this.#stage.say("pending", t("Saved, measuring\u2026"));
     const outcome = await this.#wait();
     if (outcome === null) return;
     if (outcome.kind === "arrived") {
       const fresh = this.data.results.filter((result) => outcome.resultIds.includes(result.id)).at(-1);
       const volume = fresh?.volumeMl ?? null;
-      if (fresh !== undefined && fresh.segSeriesUid !== "") {
-        // What the viewer shows is now this version: the list says so without loading it again.
-        this.#shownSeg = fresh.segSeriesUid;
-        this.#masks.value = fresh.segSeriesUid;
-      }
-      this.#say(
+      if (fresh !== undefined && fresh.segSeriesUid !== "") this.#stage.nowShows(fresh.segSeriesUid);
+      this.#feedback.complete("edit");
+      this.#stage.say(
         "done",
-        volume === null ? "Saved; the mask could not be measured." : `Saved and measured: ${millilitres(volume)} mL.`,
+        volume === null
+          ? t("Saved; the mask could not be measured.")
+          : t("Saved and measured: {ml} mL.", { ml: millilitres(volume) }),
       );
     } else if (outcome.kind === "failed") {
-      this.#say("failed", `Saved, but measuring failed: ${outcome.reason}.`);
+      this.#stage.say("failed", t("Saved, but measuring failed: {why}.", { why: outcome.reason }));
     } else {
-      this.#say("failed", "Saved, but not measured yet. Reload this page later.");
+      this.#stage.say("failed", t("Saved, but not measured yet. Reload this page later."));
     }
   }
 
@@ -234,16 +287,17 @@ export class ReviewPage {
     const note = el(
       "p",
       { class: "warning", role: "status" },
-      "The model has not finished with this exam. Its result will appear here by itself.",
+      t("The model has not finished with this exam. Its result will appear here by itself."),
     );
     show(this.#notes, note);
     const outcome = await this.#wait();
-    if (outcome?.kind === "failed") note.textContent = `The model failed on this exam: ${outcome.reason}.`;
+    if (outcome?.kind === "failed")
+      note.textContent = t("The model failed on this exam: {why}.", { why: outcome.reason });
     if (outcome?.kind === "late")
-      note.textContent = "The model has still not finished with this exam. Reload this page later.";
+      note.textContent = t("The model has still not finished with this exam. Reload this page later.");
     if (outcome?.kind !== "arrived") return;
-    await this.#renderFeedback();
-    if (!this.#unsaved) this.#openMask(this.#maskChoices()[0]);
+    await this.#loadFeedback();
+    if (!this.#stage.unsaved) this.#stage.open();
   }
 
   /** Wait for a result that is not known yet and show it; `null` if a later wait has taken over. */
@@ -258,14 +312,12 @@ export class ReviewPage {
         waiting.signal,
       );
       if (waiting.signal.aborted) return null;
-      if (outcome.kind === "arrived") {
-        await this.#reload();
-      }
+      if (outcome.kind === "arrived") await this.#reload();
       return outcome;
     } catch (error) {
       if (error instanceof LoginNeeded)
         window.location.assign(loginUrl(window.location.pathname + window.location.search));
-      return { kind: "failed", reason: error instanceof Error ? error.message : "XNAT did not answer" };
+      return { kind: "failed", reason: error instanceof Error ? error.message : t("XNAT did not answer") };
     } finally {
       if (this.#waiting === waiting) this.#waiting = null;
     }
@@ -280,9 +332,9 @@ export class ReviewPage {
     }
   }
 
-  async #renderFeedback(): Promise<void> {
+  async #loadFeedback(): Promise<void> {
     const { manifest, exam } = this.data;
-    const ai = aiResult(this.data);
+    const ai = this.#ai();
     const form = await loadForm(this.xnat, manifest, ai?.id ?? "");
     const place =
       ai === null
@@ -294,11 +346,15 @@ export class ReviewPage {
             formUuid: manifest.formUuid,
             login: this.login,
           };
-    await showFeedback(this.#feedback, this.xnat, form, place);
+    await this.#feedback.load(form, place);
   }
+}
 
-  #say(tone: Tone, text: string): void {
-    this.#status.textContent = text;
-    this.#status.className = `status ${tone}`;
-  }
+/** Keys in a field are text, and with a modifier they are the browser's. */
+function isTyping(event: KeyboardEvent): boolean {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return true;
+  const target = event.target;
+  return (
+    target instanceof Element && target.closest("input:not([type=radio], [type=checkbox]), textarea, select") !== null
+  );
 }

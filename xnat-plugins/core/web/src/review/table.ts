@@ -134,7 +134,7 @@ export function lesionTable(
     { class: "scroll", tabindex: 0, role: "region", "aria-label": t("Lesion by lesion") },
     el(
       "table",
-      { class: "volumes lesions" },
+      { class: "lesions" },
       el("caption", {}, t("Lesions in mL, matched by place from exam to exam; 0.00 where one was not found.")),
       el(
         "thead",

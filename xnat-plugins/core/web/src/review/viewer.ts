@@ -6,6 +6,7 @@
  */
 
 import { el } from "../ui/dom";
+import { t } from "../ui/i18n";
 
 export interface ViewerCase {
   readonly project: string;
@@ -27,6 +28,8 @@ export interface XnatCase {
 export type ViewerMessage =
   | { readonly type: "overread:ready" }
   | { readonly type: "overread:edited" }
+  | { readonly type: "overread:activity" }
+  | { readonly type: "overread:key"; readonly key: string }
   | { readonly type: "overread:saving" }
   | { readonly type: "overread:saved"; readonly seriesInstanceUID: string; readonly sopInstanceUID: string }
   | { readonly type: "overread:save-failed"; readonly message: string };
@@ -62,7 +65,7 @@ export async function hasOhif3(): Promise<boolean> {
 
 /** The frame; `onMessage` gets only what comes from this very frame and this very site. */
 export class ViewerFrame {
-  readonly element = el("iframe", { class: "viewer", title: "Images with the segmentation", allow: "fullscreen" });
+  readonly element = el("iframe", { class: "viewer", title: t("Images with the segmentation"), allow: "fullscreen" });
 
   constructor(onMessage: (message: ViewerMessage) => void) {
     window.addEventListener("message", (event: MessageEvent<unknown>) => {
@@ -77,8 +80,13 @@ export class ViewerFrame {
     this.element.contentWindow?.location.replace(url);
   }
 
-  save(): void {
-    this.element.contentWindow?.postMessage({ type: "overread:save" }, window.location.origin);
+  openCase(shown: ViewerCase): void {
+    this.open(viewerUrl(shown));
+  }
+
+  /** Tell the viewer what to do. */
+  post(message: { readonly type: "overread:save" | "overread:brush" }): void {
+    this.element.contentWindow?.postMessage(message, window.location.origin);
   }
 }
 
@@ -89,8 +97,11 @@ export function readMessage(data: unknown): ViewerMessage | null {
   switch (record["type"]) {
     case "overread:ready":
     case "overread:edited":
+    case "overread:activity":
     case "overread:saving":
       return { type: record["type"] };
+    case "overread:key":
+      return { type: "overread:key", key: text("key").slice(0, 20) };
     case "overread:saved":
       return {
         type: "overread:saved",

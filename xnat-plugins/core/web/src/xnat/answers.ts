@@ -5,7 +5,7 @@
  * readers never overwrite each other. An answer that is given again keeps its former versions under `previous`.
  */
 
-import { XnatClient, path } from "./client";
+import { XnatClient, XnatError, path } from "./client";
 import { asArray, isObject, Row } from "./tables";
 
 export type AnswerData = Record<string, unknown>;
@@ -15,6 +15,11 @@ export interface AnswerVersion {
   readonly data: AnswerData;
   readonly submitted_at: string;
   readonly form_version: number;
+  /** When the case was opened for it; empty where that was not kept. */
+  readonly started_at: string;
+  /** Seconds in which the reader did something, and of those in which the mask was changed. */
+  readonly active_s: number | null;
+  readonly edit_s: number | null;
 }
 
 /** The answer that counts, with the versions before it, oldest first. */
@@ -57,6 +62,31 @@ export async function saveAnswer(xnat: XnatClient, place: AnswerPlace, version: 
   return confirmed;
 }
 
+/** What was said so far and not sent; `null` where there is nothing. */
+export async function loadDraft(xnat: XnatClient, place: AnswerPlace): Promise<AnswerData | null> {
+  const fields = await xnat.optionalJson(fieldsPath(place), { fieldNames: draftKey(place) });
+  const draft = isObject(fields) ? fields[draftKey(place)] : null;
+  return isObject(draft) && isObject(draft["data"]) ? draft["data"] : null;
+}
+
+/** Keep what was said so far, so that it outlives the browser. */
+export async function saveDraft(xnat: XnatClient, place: AnswerPlace, data: AnswerData): Promise<void> {
+  await xnat.putJson(fieldsPath(place), { [draftKey(place)]: { data, kept_at: new Date().toISOString() } });
+}
+
+/** Forget the draft; that there was none is no error. */
+export async function dropDraft(xnat: XnatClient, place: AnswerPlace): Promise<void> {
+  try {
+    await xnat.change("DELETE", `${fieldsPath(place)}/${encodeURIComponent(draftKey(place))}`);
+  } catch (error) {
+    if (!(error instanceof XnatError) || error.status !== 404) throw error;
+  }
+}
+
+function draftKey(place: AnswerPlace): string {
+  return `draft:${place.formUuid}:${place.login}`;
+}
+
 export function keyOf(place: AnswerPlace): string {
   return `answer:${place.formUuid}:${place.login}`;
 }
@@ -76,7 +106,8 @@ function fieldsPath(place: AnswerPlace): string {
 }
 
 function versionOf(answer: AnswerVersion): AnswerVersion {
-  return { data: answer.data, submitted_at: answer.submitted_at, form_version: answer.form_version };
+  const { data, submitted_at, form_version, started_at, active_s, edit_s } = answer;
+  return { data, submitted_at, form_version, started_at, active_s, edit_s };
 }
 
 function readAnswer(value: unknown): Answer | null {
@@ -91,5 +122,12 @@ function readAnswer(value: unknown): Answer | null {
 function readVersion(value: unknown): AnswerVersion | null {
   if (!isObject(value) || !isObject(value["data"])) return null;
   const row = new Row(value);
-  return { data: value["data"], submitted_at: row.text("submitted_at"), form_version: row.number("form_version") ?? 1 };
+  return {
+    data: value["data"],
+    submitted_at: row.text("submitted_at"),
+    form_version: row.number("form_version") ?? 1,
+    started_at: row.text("started_at"),
+    active_s: row.number("active_s"),
+    edit_s: row.number("edit_s"),
+  };
 }
