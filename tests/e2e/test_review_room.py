@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from helpers.requirements import REPOSITORY
 from helpers.review_room import FIRST, LAST, OTHER, PASSWORD, SECOND, UNPROCESSED, Exam, Room, start_room
 
+expect.set_options(timeout=30_000)
 AXE = REPOSITORY / "xnat-plugins/core/web/node_modules/axe-core/axe.min.js"
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins")]

@@ -100,6 +100,8 @@ export class ReviewPage {
     show(this.#longitudinal, this.#followed.element, this.#dates.element, this.#priors.element, this.#report.element);
     window.addEventListener("keydown", (event) => {
       if (isTyping(event)) return;
+      // A key that moves the focus into a field must not be typed there.
+      if (event.key.toLowerCase() in DECISION_KEYS || event.key.toLowerCase() === "n") event.preventDefault();
       void this.#onKey(event.key);
     });
     // Where something is hidden until one has answered, it is known first whether one has.

@@ -72,7 +72,10 @@ export class Priors {
   async #process(exam: ExamEntry, button: HTMLButtonElement, status: HTMLElement): Promise<void> {
     const say = (words: string): void => {
       this.#running.set(exam.id, words);
-      status.textContent = words;
+      // The list may have been made anew meanwhile.
+      const items = [...this.element.querySelectorAll<HTMLElement>("li")];
+      const shown = items.find((item) => item.dataset["exam"] === exam.id)?.querySelector("[role=status]") ?? status;
+      shown.textContent = words;
     };
     button.disabled = true;
     say(t("starting\u2026"));
