@@ -50,7 +50,7 @@ def test_a_further_value_is_fine(schema: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("brain-tumor.yaml", "name: lesion_count", "name: lesions", "'lesion_count' was released and is gone"),
+        ("brain-tumor.yaml", "name: lesion_count", "name: lesion_number", "'lesion_count' was released and is gone"),
         ("brain-tumor.yaml", "type: integer", "type: float", "'lesion_count' was released as integer and is float now"),
         ("common/result.yaml", "max_length: 1000", "max_length: 2000", "'reason' was released with 1000 characters"),
         ("common/result.yaml", "values: [ai, edited]", "values: [ai]", "with the value 'edited', which is gone"),

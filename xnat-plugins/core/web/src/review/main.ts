@@ -1,5 +1,6 @@
 import "../styles/base.css";
 import "../styles/review.css";
+import "../styles/longitudinal.css";
 import { app } from "../ui/dom";
 import { runPage, showMessage } from "../ui/trouble";
 import { chooseLanguage, t } from "../ui/i18n";
