@@ -62,7 +62,7 @@ def page(results: Mapping[str, Any]) -> str:
         )
     if ingest := results.get("ingest"):
         parts.append(_ingest(ingest))
-    rows = list(_rows(results))
+    rows = [*_rows(results), *_images(results)]
     if rows:
         parts += ["\n## All else\n\n", _table(("what", "aim", "measured", ""), rows)]
     return "".join(parts)
@@ -145,6 +145,30 @@ def _rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
             f"{ingest['memory_mb'][US]:.0f} MB",
             f"hub and receiving processes, while receiving; the hub alone {ingest['resident_mb']:.0f} MB resident",
         )
+
+
+_IMAGES: Final = (
+    ("images_choose_s", "choosing the series among 2,000 instances (1 GB)", {"pydicom": 4.0}),
+    ("images_read_s", "200 slices to a volume", {"SimpleITK": 2.0, "MONAI LoadImage": 4.0}),
+    ("images_seg_write_s", "SEG written: 3 segments, 300 slices", {"highdicom": 1.5}),
+    ("images_seg_volumes_s", "volumes from that SEG", {"highdicom": 5.0}),
+)
+
+
+def _images(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
+    """Yield rows of what images do, each beside its peers; a ratio is the median of the rounds' ratios."""
+    for key, what, aims in _IMAGES:
+        if found := results.get(key):
+            yield (
+                what,
+                ", ".join(f"{aim:g}x {name}" for name, aim in aims.items()),
+                f"{median(found[US]):.2f} s",
+                ", ".join(
+                    f"{ratios(found[name], found[US]):.1f}x as fast as {name} ({median(found[name]):.2f} s)"
+                    for name in aims
+                    if name in found
+                ),
+            )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

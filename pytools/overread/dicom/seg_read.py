@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, SegmentationStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, SegmentationStorage
 
 from overread.dicom.geometry import VolumeGeometry, attribute, frame_key, text_of, whole_number
 from overread.dicom.segments import SegmentInfo, parse
@@ -25,6 +25,8 @@ from overread.errors import DataError
 Mask = NDArray[np.bool_]
 
 LABEL_MAP_SEGMENTATION_STORAGE: Final = UID("1.2.840.10008.5.1.4.1.1.66.7")
+_ONES: Final = np.array([value.bit_count() for value in range(256)], dtype=np.uint32)
+"""Bits that are set in a byte."""
 _MAX_DECODED_BYTES: Final = 4 * 2**30
 """Refuses a header that promises more frames than any exam has, before memory is asked for."""
 
@@ -158,6 +160,41 @@ def decode_seg(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> Decod
         frame_of_reference_uid=text_of(seg, "FrameOfReferenceUID"),
         binary=binary,
     )
+
+
+def counted_bits(seg: Dataset) -> dict[int, int] | None:
+    """Return the voxels of each segment, counted in the packed bits; None where `decode_seg` has to look.
+
+    That is where the plain count could be wrong: other kinds, compressed pixels, frames that do not end with a byte,
+    two frames of a segment in one place, frames that name no image or a segment that is not listed.
+    """
+    uid = text_of(seg, "SOPInstanceUID")
+    size = whole_number(seg, "Rows") * whole_number(seg, "Columns")
+    syntax = getattr(seg, "file_meta", Dataset()).get("TransferSyntaxUID")
+    plain = syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) and size > 0 and size % 8 == 0
+    if not plain or text_of(seg, "SegmentationType").upper() != "BINARY" or not is_seg(seg):
+        return None
+    counts = {segment.number: 0 for segment in _segments(seg, uid)}
+    groups = _groups(seg, uid, count=whole_number(seg, "NumberOfFrames", default=1))
+    pixels = seg.get("PixelData")
+    if whole_number(seg, "BitsAllocated") != 1 or not isinstance(pixels, bytes):
+        return None
+    length = size // 8
+    if len(pixels) not in (length * len(groups), length * len(groups) + 1):
+        return None
+    ones = _ONES[np.frombuffer(pixels, np.uint8, count=length * len(groups))].reshape(len(groups), length).sum(axis=1)
+    shared = attribute(seg, "SharedFunctionalGroupsSequence")
+    shared_group = shared[0] if shared else Dataset()
+    seen: set[tuple[int, str]] = set()
+    for group, voxels in zip(groups, ones.tolist(), strict=True):
+        item = _first(group, "SegmentIdentificationSequence") or _first(shared_group, "SegmentIdentificationSequence")
+        number = whole_number(item, "ReferencedSegmentNumber") if item is not None else 0
+        source = _source_of(group, shared_group, None)
+        if number not in counts or not source or source.startswith("@") or (number, source) in seen:
+            return None
+        seen.add((number, source))
+        counts[number] += voxels
+    return counts
 
 
 def predecessor_of(seg: Dataset) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from overread.dicom.geometry import VolumeGeometry, attribute, decimal_number, text_of
-from overread.dicom.seg_read import DecodedSeg, decode_seg
+from overread.dicom.seg_read import DecodedSeg, counted_bits, decode_seg
 from overread.errors import DataError
 
 _TOLERANCE: Final = 0.1
@@ -36,8 +36,11 @@ def volumes_ml(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> dict[
     DataError
         As `decode_seg` and `voxel_volume_mm3`.
     """
-    decoded = decode_seg(seg, geometry=geometry)
     one_ml = voxel_volume_mm3(seg) / MM3_PER_ML
+    counted = counted_bits(seg)
+    if counted is not None:
+        return {number: voxels * one_ml for number, voxels in counted.items()}
+    decoded = decode_seg(seg, geometry=geometry)
     return {s.number: voxels_of(decoded, s.number) * one_ml for s in decoded.segments}
 
 

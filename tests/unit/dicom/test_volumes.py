@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.segments import LESION, seg_of, through_bytes
-from helpers.viewer_seg import frames_of, labelmap
+from helpers.viewer_seg import binary, frames_of, labelmap
 from overread.dicom.seg import SegmentInfo, write_seg
-from overread.dicom.volumes import union_volume_ml, volumes_ml, voxel_volume_mm3
+from overread.dicom.seg_read import counted_bits, decode_seg
+from overread.dicom.volumes import union_volume_ml, volumes_ml, voxel_volume_mm3, voxels_of
 from overread.errors import DataError
-from overread.synthetic.phantoms import make_case, make_mr_series
+from overread.synthetic.phantoms import Box, make_case, make_mr_series
 
 SHAPE = (5, 6, 7)
 
@@ -77,3 +78,23 @@ def test_measures_per_frame_are_taken_if_they_agree():
     for group in seg.PerFrameFunctionalGroupsSequence:
         group.PixelMeasuresSequence = measures
     assert voxel_volume_mm3(seg) == pytest.approx(3.75)
+
+
+@pytest.mark.parametrize("columns", [7, 8, 40])
+def test_bits_are_counted_as_voxels_are(columns):
+    """With frames that end with a byte, and with frames that do not."""
+    case = make_case((6, 32, columns), lesions=[Box(start=(1, 2, 1), stop=(5, 20, 6))])
+    seg = seg_of(case)
+    counted = counted_bits(seg)
+    assert counted == {1: int(case.mask.sum())}
+    assert volumes_ml(seg)[1] == pytest.approx(case.volume_ml)
+    assert voxels_of(decode_seg(seg), 1) == int(case.mask.sum())
+
+
+def test_two_frames_of_a_segment_in_one_place_are_not_just_counted():
+    images = make_case((4, 16, 16)).datasets
+    plane = np.ones((16, 16))
+    seg = through_bytes(binary(images, [(1, (0, plane)), (1, (0, plane))], {1: "Lesion"}))
+    assert counted_bits(seg) is None
+    assert volumes_ml(seg)[1] == pytest.approx(256 * 3.0 * 1.0 * 1.25 / 1000)
+    assert counted_bits(binary(images, [(2, (0, plane))], {1: "Lesion"})) is None
