@@ -37,7 +37,7 @@ def volumes_ml(seg: Dataset, *, geometry: VolumeGeometry | None = None) -> dict[
         As `decode_seg` and `voxel_volume_mm3`.
     """
     one_ml = voxel_volume_mm3(seg) / MM3_PER_ML
-    counted = counted_bits(seg)
+    counted = counted_bits(seg) if geometry is None else None  # against a geometry, frames are looked at
     if counted is not None:
         return {number: voxels * one_ml for number, voxels in counted.items()}
     decoded = decode_seg(seg, geometry=geometry)
