@@ -36,8 +36,14 @@ def bent(head: SampledAnatomy, *, rng: np.random.Generator, by_mm: float) -> Sam
     def moved(values: Volume) -> Volume:
         return np.asarray(ndimage.map_coordinates(values, places, order=1, output=np.float32))
 
-    names = ("t1", "csf", "gm", "wm", "texture")
-    return replace(head, **{name: moved(getattr(head, name)) for name in names})
+    return replace(
+        head,
+        t1=moved(head.t1),
+        csf=moved(head.csf),
+        gm=moved(head.gm),
+        wm=moved(head.wm),
+        texture=moved(head.texture),
+    )
 
 
 def warped(image: Volume, mask: NDArray[np.bool_], *, rng: np.random.Generator) -> tuple[Volume, NDArray[np.bool_]]:

@@ -107,7 +107,7 @@ class HeadPool:
     def draw(self) -> tuple[Volume, Mask]:
         """Return the ranks of a new head in the network's window, and its brain."""
         rng = self._rng
-        head = self._heads[rng.integers(len(self._heads))]
+        head = self._heads[int(rng.integers(len(self._heads)))]
         look = Look.draw(rng)
         image, brain = warped(_rendered(head, look, rng), head.brain, rng=rng)
         image = _noisy(image, rng.uniform(0.05, 0.5) * look.noise, rng)
@@ -119,7 +119,7 @@ class HeadPool:
         return centred(scores[box], window, value=self._padding), centred(brain[box], window, value=False)
 
 
-def seen(coarse: Volume, normalisation: Normalisation) -> tuple[Volume, tuple[slice, slice, slice]]:
+def seen(coarse: Volume, normalisation: Normalisation) -> tuple[Volume, tuple[slice, ...]]:
     """Return what the network sees of a coarse image, and the box of it that it sees."""
     _, foreground = normalisation.apply(coarse)
     return ranks(coarse, foreground), ndimage.find_objects(foreground.astype(np.int8))[0]

@@ -152,7 +152,7 @@ def _start(folder: Path | None) -> tuple[State | None, State | None]:
 
 def _network(spec: NetworkSpec) -> nn.Module:
     """Return the network, its last bias set so that it begins by calling nearly nothing a lesion or brain."""
-    network = build_module(spec).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network: nn.Module = build_module(spec).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     last = [m for m in network.modules() if isinstance(m, nn.Conv3d | nn.ConvTranspose3d)][-1]
     if last.bias is None:
         raise SystemExit(
