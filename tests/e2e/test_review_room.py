@@ -221,6 +221,9 @@ def test_the_page_is_accessible_in_both_themes_and_languages(
         page.set_viewport_size({"width": width, "height": height})
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wider == 0, f"at {width} x {height} the page is {wider} pixels too wide"
+        header = page.locator("header.top").bounding_box()
+        assert header is not None
+        assert header["height"] < 0.13 * height, "the header leaves the room to the images"
         page.screenshot(path=pictures / f"room-{theme}-{width}.png")
     if theme == "light":
         page.set_viewport_size({"width": 1280, "height": 800})
