@@ -89,8 +89,8 @@ class Site:
     def begun(self) -> Path:
         """Wait until the run is under way; return the folder that it writes."""
         wait_until(lambda: "begun" in self.client.get("/xapi/containers/1/logs/stdout").text, timeout_s=90)
+        wait_until(lambda: self.run()["status"] == "Running", timeout_s=30)  # the log may be quicker
         run = self.run()
-        assert run["status"] == "Running"
         return next(Path(mount["xnat-host-path"]) for mount in run["mounts"] if mount["writable"])
 
     def report(self) -> str:
