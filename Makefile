@@ -2,7 +2,7 @@
 #
 #   make demo        start the hub, send synthetic exams, see the volumes (ONCE=1 ends after the summary)
 #   make test        every check and every test
-#   make test-fast   rules, contracts, and the tests that need no browser, no container engine and no patience
+#   make test-fast   rules, contracts, and the tests of parts that need no browser, no container engine and no patience
 #   make help        the rest
 
 PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -53,8 +53,8 @@ test: setup checks web-test  ## every check and every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 	$(BIN)/python -m pytest --postgres $(POSTGRES_TESTS)
 
-test-fast: setup lint contracts  ## rules and contracts, and the tests that take seconds, on two cores
-	$(BIN)/python -m pytest --fast -n 2 $(PYTEST_ARGS)
+test-fast: setup lint contracts  ## rules and contracts, and the tests of parts that take seconds, on two cores
+	$(BIN)/python -m pytest --fast -n 2 tests/unit containers $(PYTEST_ARGS)
 
 test-xnat: $(PYTHON_STAMP)  ## the contract on another server: XNAT_URL=..., XNAT_USER, XNAT_PASSWORD (administrator)
 	@test -n "$(XNAT_URL)" || { echo "Say which server: make test-xnat XNAT_URL=https://xnat.example.org" >&2; exit 1; }
