@@ -11,11 +11,13 @@ import pytest
 from helpers.segments import LESION, seg_of
 from helpers.viewer_seg import frames_of, labelmap
 from overread.dicom.codes import LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME
+from overread.dicom.evening import even_images, even_segmentation
 from overread.dicom.multiframe import single_frames
 from overread.dicom.normalise import empty_seg, normalise_viewer_seg
 from overread.dicom.seg import ObjectInfo, write_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report
 from overread.dicom.volumes import volumes_ml
+from overread.study.blinding import uids_of
 from overread.synthetic import awkward
 from overread.synthetic.phantoms import make_case
 
@@ -56,6 +58,15 @@ def objects(orientation):
             of_frames, single_frames([whole]), measurements=measurements, info=ObjectInfo(), device_uid="2.25.4"
         ),
     )
+    uids = uids_of(bytes(32), "K3F9W2ZB7M")
+    for name, exam, drawn in (("", case.datasets, seg), ("-multi-frame", [whole], of_frames)):
+        images = even_images(exam, code="K3F9W2ZB7M", uids=uids)
+        if images[0].get("NumberOfFrames") is None:  # multi-frame images of phantoms have errors themselves: see below
+            yield f"evened{name}", images[0]
+        yield (
+            f"evened-seg{name}",
+            even_segmentation(drawn, images=images, code="K3F9W2ZB7M", uids=uids, segments=[LESION]),
+        )
     for name, info in (("sr", ObjectInfo()), ("read", by_reader)):
         yield name, measurement_report(seg, case.datasets, measurements=measurements, info=info, device_uid="2.25.4")
 
@@ -67,6 +78,15 @@ def test_dciodvfy_finds_no_error(orientation, tmp_path):
         path = tmp_path / f"{name}.dcm"
         ds.save_as(path, enforce_file_format=True)
         assert errors_in(path) == [], name
+
+
+@pytest.mark.needs("dciodvfy")
+def test_evening_out_adds_no_error_to_a_multi_frame_image(tmp_path):
+    whole = awkward.enhanced(make_case().datasets)
+    even = even_images([whole], code="K3F9W2ZB7M", uids=uids_of(bytes(32), "K3F9W2ZB7M"))[0]
+    for name, ds in (("before", whole), ("after", even)):
+        ds.save_as(tmp_path / name, enforce_file_format=True)
+    assert set(errors_in(tmp_path / "after")) - set(errors_in(tmp_path / "before")) == set()
 
 
 @pytest.mark.needs("dciodvfy")

@@ -22,7 +22,9 @@ _SHARED: Final = ("PixelMeasuresSequence", "PlaneOrientationSequence")
 _SOURCE: Final = CodedTerm("121322", "DCM", "Source image for image processing operation")
 
 
-def put_frames(seg: Dataset, images: Sequence[Dataset], masks: Mapping[int, NDArray[np.bool_]]) -> None:
+def put_frames(
+    seg: Dataset, images: Sequence[Dataset], masks: Mapping[int, NDArray[np.bool_]], *, every_slice: bool = False
+) -> None:
     """Give a segmentation its frames: those with a voxel, or all if there is none.
 
     Parameters
@@ -33,9 +35,11 @@ def put_frames(seg: Dataset, images: Sequence[Dataset], masks: Mapping[int, NDAr
         Headers in slice order.
     masks
         (slices, rows, columns) by segment number.
+    every_slice
+        All, whatever is drawn.
     """
     planes = {number: np.flatnonzero(mask.any(axis=(1, 2))) for number, mask in masks.items()}
-    if not any(len(found) for found in planes.values()):
+    if every_slice or not any(len(found) for found in planes.values()):
         planes = {number: np.arange(len(images)) for number in masks}
     sources = [_source(image) for image in images]
     places = [

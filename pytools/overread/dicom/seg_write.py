@@ -79,6 +79,7 @@ def write_seg(
     *,
     info: ObjectInfo | None = None,
     predecessor: Dataset | None = None,
+    every_slice: bool = False,
 ) -> Dataset:
     """Return a BINARY segmentation.
 
@@ -97,6 +98,8 @@ def write_seg(
         What the object says of itself.
     predecessor
         Segmentation that this one corrects; named in PredecessorDocumentsSequence.
+    every_slice
+        Slices without a voxel get frames, too: the size of the file tells nothing of what is drawn.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def write_seg(
         series_date=moment.date(),
         series_time=moment.time(),
     )
-    put_frames(seg, ordered, {number: np.asarray(mask, dtype=np.bool_) for number, mask in masks.items()})
+    drawn = {number: np.asarray(mask, dtype=np.bool_) for number, mask in masks.items()}
+    put_frames(seg, ordered, drawn, every_slice=every_slice)
     copy_patient_and_study(ordered[0], seg)
     seg.ContentCreatorName = info.content_creator_name
     if predecessor is not None:
