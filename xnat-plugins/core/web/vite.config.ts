@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
+const PAGES = ["admin", "open", "progress", "read", "review", "worklist"];
 const page = (name: string): string => resolve(import.meta.dirname, name, "index.html");
 
 // One folder per page: XNAT (from the plugin jar) and the hub serve `/overread/<page>` as `<page>/index.html`.
@@ -13,7 +14,7 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // the pages' Content-Security-Policy allows no data: scripts
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { admin: page("admin"), open: page("open"), review: page("review") } },
+    rollupOptions: { input: Object.fromEntries(PAGES.map((name) => [name, page(name)])) },
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.ts"], restoreMocks: true },
 });

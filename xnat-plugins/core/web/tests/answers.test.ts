@@ -43,7 +43,7 @@ async function showFeedback(
   form: Form | null,
   place: AnswerPlace | null,
 ): Promise<Feedback> {
-  const feedback = new Feedback(box, client, { clock: new Clock(), keys: true, sent: () => undefined });
+  const feedback = new Feedback(box, client, { clock: new Clock(), keys: "decisions", sent: () => undefined });
   await feedback.load(form, place);
   return feedback;
 }

@@ -34,11 +34,16 @@ describe("the built app", () => {
       await build({ root: ROOT, configFile: join(ROOT, "vite.config.ts"), logLevel: "silent", build: { outDir: out } });
       const files = filesBelow(out);
       expect(files).toEqual(
-        expect.arrayContaining(["admin/index.html", "open/index.html", "review/index.html", "viewer/app-config.js"]),
+        expect.arrayContaining([
+          ...["admin", "open", "progress", "read", "review", "worklist"].map((name) => `${name}/index.html`),
+          "viewer/app-config.js",
+        ]),
       );
       const compressed = files.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
       expect(compressed).toBeLessThan(BUDGET_BYTES);
-      const ofAdmin = files.filter((file) => /^(admin\/|assets\/)/.test(file) && !/review-|open-/.test(file));
+      const ofAdmin = files.filter(
+        (file) => /^(admin\/|assets\/)/.test(file) && !/(review|open|read|worklist|progress)-/.test(file),
+      );
       const admin = ofAdmin.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
       expect(admin).toBeLessThan(ADMIN_BUDGET_BYTES);
       expect(readFileSync(join(out, "review/index.html"), "utf8")).toMatch(/src="\/overread\/assets\//);

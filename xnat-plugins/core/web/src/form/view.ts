@@ -14,6 +14,8 @@ export class FormView {
   #data: AnswerData;
   readonly #fields = new Map<Question, HTMLElement>();
   readonly #prefix = `form${++serial}`;
+  readonly #digits: Question[] = [];
+  #marks = false;
 
   constructor(
     private readonly form: Form,
@@ -41,7 +43,47 @@ export class FormView {
   /** Fill in what follows from a decision, where nothing was said yet. */
   complete(decision: Decision): void {
     this.#data = completed(this.form, this.#data, decision);
+    this.#rebuild();
+  }
+
+  /**
+   * Answer with a digit: the option of that number, of the first question of choices that has no answer yet. Returns
+   * whether there was one.
+   */
+  answerNext(digit: number): boolean {
+    const question = this.#nextChoice();
+    const option = question?.options[digit - 1];
+    if (question === undefined || option === undefined) return false;
+    this.#digits.push(question);
+    this.#set(question, option.value);
+    this.#rebuild();
+    return true;
+  }
+
+  /** Take back the last answer that was given with a digit. */
+  takeBack(): void {
+    const question = this.#digits.pop();
+    if (question === undefined) return;
+    this.#set(question, "");
+    this.#rebuild();
+  }
+
+  /** Mark the question that the next digit answers, with its options' numbers. */
+  markNext(): void {
+    this.#marks = true;
+    const next = this.#nextChoice();
+    for (const [question, field] of this.#fields) field.classList.toggle("next-choice", question === next);
+  }
+
+  #nextChoice(): Question | undefined {
+    return visible(this.form, this.#data).find(
+      (question) => question.type === "radio" && String(this.#data[question.key] ?? "") === "",
+    );
+  }
+
+  #rebuild(): void {
     this.#build();
+    if (this.#marks) this.markNext();
   }
 
   get data(): AnswerData {
@@ -64,6 +106,7 @@ export class FormView {
     const field = this.#fields.get(question);
     if (field !== undefined) mark(field, "");
     this.#showVisible();
+    if (this.#marks) this.markNext();
     this.changed();
   }
 

@@ -4,16 +4,19 @@
  * Between two signs of life counts only what is short enough to have been spent looking.
  */
 
-const LOOKING_MS = 30_000;
+const LOOKING_S = 30;
 
 /** Adds up the time between signs of life. */
 export class Stopwatch {
   #last: number | null = null;
   #sumMs = 0;
 
+  /** `idleS`: between two signs of life counts at most this. */
+  constructor(private readonly idleS: number = LOOKING_S) {}
+
   /** A sign of life at this time, in ms. */
   tick(nowMs: number): void {
-    if (this.#last !== null) this.#sumMs += Math.min(Math.max(nowMs - this.#last, 0), LOOKING_MS);
+    if (this.#last !== null) this.#sumMs += Math.min(Math.max(nowMs - this.#last, 0), this.idleS * 1000);
     this.#last = nowMs;
   }
 
@@ -22,12 +25,31 @@ export class Stopwatch {
   }
 }
 
+/** Stages of a reading, in seconds from its opening; `null` for what did not happen. */
+export interface Times {
+  readonly opened_at: string;
+  readonly first_interaction_s: number | null;
+  readonly active_s: number;
+  readonly edit_s: number;
+  /** The last mask that was saved. */
+  readonly save_s: number | null;
+  /** The first answer in the form. */
+  readonly form_s: number | null;
+  readonly submitted_s: number;
+}
+
 export class Clock {
   readonly startedAt = new Date().toISOString();
-  readonly #active = new Stopwatch();
-  readonly #edit = new Stopwatch();
+  readonly #opened = Date.now();
+  readonly #active: Stopwatch;
+  readonly #edit: Stopwatch;
+  #first: number | null = null;
+  #saved: number | null = null;
+  #form: number | null = null;
 
-  constructor(page: Window = window) {
+  constructor(idleS: number = LOOKING_S, page: Window = window) {
+    this.#active = new Stopwatch(idleS);
+    this.#edit = new Stopwatch(idleS);
     this.#active.tick(Date.now());
     for (const kind of ["pointermove", "pointerdown", "keydown", "wheel"]) {
       page.addEventListener(kind, () => this.active(), { passive: true });
@@ -36,6 +58,7 @@ export class Clock {
 
   /** The reader did something. */
   active(): void {
+    this.#first ??= this.#now;
     this.#active.tick(Date.now());
   }
 
@@ -45,11 +68,38 @@ export class Clock {
     this.#edit.tick(Date.now());
   }
 
+  /** The reader saved a mask. */
+  saved(): void {
+    this.#saved = this.#now;
+  }
+
+  /** The reader answered a question. */
+  answering(): void {
+    this.#form ??= this.#now;
+  }
+
   get activeS(): number {
     return this.#active.seconds;
   }
 
   get editS(): number {
     return this.#edit.seconds;
+  }
+
+  /** All of it, at this moment. */
+  get times(): Times {
+    return {
+      opened_at: this.startedAt,
+      first_interaction_s: this.#first,
+      active_s: this.activeS,
+      edit_s: this.editS,
+      save_s: this.#saved,
+      form_s: this.#form,
+      submitted_s: this.#now,
+    };
+  }
+
+  get #now(): number {
+    return Math.round((Date.now() - this.#opened) / 100) / 10;
   }
 }

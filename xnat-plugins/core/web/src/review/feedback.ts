@@ -12,6 +12,7 @@ import {
   type Answer,
   type AnswerData,
   type AnswerPlace,
+  type AnswerVersion,
   dropDraft,
   loadAnswer,
   loadDraft,
@@ -25,10 +26,16 @@ const DRAFT_AFTER_MS = 1200;
 
 export interface FeedbackHooks {
   readonly clock: Clock;
-  /** The reader may answer with one key; else the keys are not offered. */
-  readonly keys: boolean;
+  /** Keys that the page offers: one for a decision on the result, or digits that answer one question after the other. */
+  readonly keys: "decisions" | "digits";
+  /** An answer that was sent is changed only after one has said so. */
+  readonly locked?: boolean;
   /** An answer was stored. */
   readonly sent: (answer: Answer) => void;
+  /** Why nothing may be sent now; `null` if it may. Asked right before sending. */
+  readonly refused?: () => Promise<string | null>;
+  /** What else is kept with an answer. */
+  readonly extra?: () => Pick<AnswerVersion, "times" | "edits">;
 }
 
 export class Feedback {
@@ -38,6 +45,7 @@ export class Feedback {
   #button: HTMLButtonElement | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #writing: Promise<void> = Promise.resolve();
+  #locked = false;
 
   constructor(
     private readonly parent: HTMLElement,
@@ -75,10 +83,21 @@ export class Feedback {
    */
   async decide(decision: Decision): Promise<boolean> {
     const view = this.#view;
-    if (view === null) return false;
+    if (view === null || this.#locked) return false;
     view.complete(decision);
     this.#keep();
     return this.#send();
+  }
+
+  /** Answer the next question of choices by the number of the option. */
+  digit(number: number): void {
+    if (this.#locked) return;
+    this.#view?.answerNext(number);
+  }
+
+  /** Take back the last digit. */
+  takeBack(): void {
+    if (!this.#locked) this.#view?.takeBack();
   }
 
   /** Fill in what is known of this decision, and send nothing. */
@@ -95,7 +114,10 @@ export class Feedback {
       { type: "submit", class: "primary" },
       answer === null ? t("Send answer") : t("Send changed answer"),
     );
-    const view = new FormView(form, draft ?? answer?.data ?? {}, () => this.#keep());
+    const view = new FormView(form, draft ?? answer?.data ?? {}, () => {
+      this.hooks.clock.answering();
+      this.#keep();
+    });
     this.#view = view;
     this.#button = button;
     const sheet = el("form", { novalidate: true, class: "feedback" }, view.element, button, this.#status);
@@ -106,13 +128,31 @@ export class Feedback {
     if (draft !== null) this.#say("pending", t("Not sent yet: this is what you had begun."));
     else if (answer !== null) this.#say("done", answered(answer));
     show(this.parent, el("h2", {}, form.title || t("Feedback")), this.#keys(form), sheet);
+    if (this.hooks.keys === "digits") view.markNext();
+    this.#lock(this.hooks.locked === true && answer !== null && draft === null, view, button, sheet);
+  }
+
+  #lock(locked: boolean, view: FormView, button: HTMLButtonElement, sheet: HTMLElement): void {
+    this.#locked = locked;
+    view.element.inert = button.hidden = locked;
+    if (!locked) return;
+    const open = el("button", { type: "button", id: "change-answer" }, t("Change this answer"));
+    open.addEventListener("click", () => {
+      open.remove();
+      this.#locked = false;
+      view.element.inert = button.hidden = false;
+    });
+    sheet.insertBefore(open, this.#status);
   }
 
   #keys(form: Form): HTMLElement | null {
-    const known = form.questions.some((question) => Object.keys(question.decisions).length > 0);
-    if (!this.hooks.keys || !known) return null;
-    const key = (letter: string, words: string): HTMLElement =>
-      el("span", { class: "key-hint" }, el("kbd", {}, letter), ` ${words}`);
+    const key = (name: string, words: string): HTMLElement =>
+      el("span", { class: "key-hint" }, el("kbd", {}, name), ` ${words}`);
+    if (this.hooks.keys === "digits") {
+      const digits = key("1\u20139", t("answer the marked question"));
+      return el("p", { class: "keys" }, digits, key("\u232B", t("take back")), key("Enter", t("send, next case")));
+    }
+    if (!form.questions.some((question) => Object.keys(question.decisions).length > 0)) return null;
     return el(
       "p",
       { class: "keys" },
@@ -157,6 +197,8 @@ export class Feedback {
     const loaded = this.#answer;
     try {
       await this.#writing;
+      const refused = (await this.hooks.refused?.()) ?? null;
+      if (refused !== null) throw new Error(refused);
       const kept = await saveAnswer(this.xnat, place, {
         data: submitted(form, view.data),
         submitted_at: new Date().toISOString(),
@@ -164,6 +206,7 @@ export class Feedback {
         started_at: this.hooks.clock.startedAt,
         active_s: this.hooks.clock.activeS,
         edit_s: this.hooks.clock.editS,
+        ...this.hooks.extra?.(),
       });
       await dropDraft(this.xnat, place);
       this.#render(form, kept, null);

@@ -62,7 +62,7 @@ export class ReviewPage {
     this.#report = new ReportButton(xnat, manifest, exam.id);
     this.#feedback = new Feedback(this.#feedbackSection, xnat, {
       clock: this.#clock,
-      keys: true,
+      keys: "decisions",
       sent: () => this.#renderData(), // what was hidden until now is shown
     });
     this.#stage = new Stage(

@@ -7,6 +7,7 @@
 
 import { el } from "../ui/dom";
 import { t } from "../ui/i18n";
+import { type Measured, readMeasured } from "../read/measured";
 
 export interface ViewerCase {
   readonly project: string;
@@ -30,6 +31,7 @@ export type ViewerMessage =
   | { readonly type: "overread:edited" }
   | { readonly type: "overread:activity" }
   | { readonly type: "overread:key"; readonly key: string }
+  | ({ readonly type: "overread:measured" } & Measured)
   | { readonly type: "overread:saving" }
   | { readonly type: "overread:saved"; readonly seriesInstanceUID: string; readonly sopInstanceUID: string }
   | { readonly type: "overread:save-failed"; readonly message: string };
@@ -100,6 +102,8 @@ export function readMessage(data: unknown): ViewerMessage | null {
     case "overread:activity":
     case "overread:saving":
       return { type: record["type"] };
+    case "overread:measured":
+      return { type: "overread:measured", ...readMeasured(record) };
     case "overread:key":
       return { type: "overread:key", key: text("key").slice(0, 20) };
     case "overread:saved":

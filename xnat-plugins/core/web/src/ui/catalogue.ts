@@ -1,5 +1,7 @@
 /** The texts of the pages in other languages, by their English text. `tests/i18n.test.ts` finds what is missing. */
 
+import { GERMAN_READING } from "./catalogue-reading";
+
 const GERMAN: Readonly<Record<string, string>> = {
   "Generate DICOM report": "DICOM-Bericht erzeugen",
   "stored as a new scan of the exam": "als neue Serie der Untersuchung gespeichert",
@@ -176,4 +178,6 @@ const GERMAN: Readonly<Record<string, string>> = {
   "Images with the segmentation": "Bilder mit der Segmentierung",
 };
 
-export const CATALOGUES: Readonly<Record<string, Readonly<Record<string, string>>>> = { de: GERMAN };
+export const CATALOGUES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  de: { ...GERMAN, ...GERMAN_READING },
+};

@@ -1,5 +1,5 @@
 /**
- * Readers' answers, kept with the result that they judge.
+ * Readers' answers, kept with the result that they judge, or with the exam that they read.
  *
  * Each reader has one key of the result's custom fields. XNAT replaces a key as a whole and leaves the others alone, so
  * readers never overwrite each other. An answer that is given again keeps its former versions under `previous`.
@@ -20,6 +20,9 @@ export interface AnswerVersion {
   /** Seconds in which the reader did something, and of those in which the mask was changed. */
   readonly active_s: number | null;
   readonly edit_s: number | null;
+  /** Stages of the reading and what was drawn; kept as they were measured. */
+  readonly times?: unknown;
+  readonly edits?: unknown;
 }
 
 /** The answer that counts, with the versions before it, oldest first. */
@@ -31,6 +34,7 @@ export interface Answer extends AnswerVersion {
 export interface AnswerPlace {
   readonly project: string;
   readonly examId: string;
+  /** The result that is judged; empty where the exam itself is read. */
   readonly resultId: string;
   readonly formUuid: string;
   readonly login: string;
@@ -92,22 +96,13 @@ export function keyOf(place: AnswerPlace): string {
 }
 
 function fieldsPath(place: AnswerPlace): string {
-  return path(
-    "xapi",
-    "custom-fields",
-    "projects",
-    place.project,
-    "experiments",
-    place.examId,
-    "assessors",
-    place.resultId,
-    "fields",
-  );
+  const of = place.resultId === "" ? [] : ["assessors", place.resultId];
+  return path("xapi", "custom-fields", "projects", place.project, "experiments", place.examId, ...of, "fields");
 }
 
-function versionOf(answer: AnswerVersion): AnswerVersion {
-  const { data, submitted_at, form_version, started_at, active_s, edit_s } = answer;
-  return { data, submitted_at, form_version, started_at, active_s, edit_s };
+function versionOf(answer: Answer): AnswerVersion {
+  const { previous: _, ...version } = answer;
+  return version;
 }
 
 function readAnswer(value: unknown): Answer | null {
@@ -129,5 +124,7 @@ function readVersion(value: unknown): AnswerVersion | null {
     started_at: row.text("started_at"),
     active_s: row.number("active_s"),
     edit_s: row.number("edit_s"),
+    ...(value["times"] === undefined ? {} : { times: value["times"] }),
+    ...(value["edits"] === undefined ? {} : { edits: value["edits"] }),
   };
 }

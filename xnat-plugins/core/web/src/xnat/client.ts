@@ -60,6 +60,15 @@ export class XnatClient {
     return this.#send("GET", withQuery(path, params));
   }
 
+  /** GET a file. */
+  async bytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+    const response = await this.#fetched("GET", path);
+    if (!response.ok) throw this.#refused(response.status, path, await response.text());
+    // A browser without a session is sent to the login page.
+    if ((response.headers.get("Content-Type") ?? "").startsWith("text/html")) throw new LoginNeeded(path);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
   /** GET a JSON document that may be missing or hidden: `null` then. */
   async optionalJson(path: string, params: Params = {}): Promise<unknown> {
     try {
@@ -107,8 +116,18 @@ export class XnatClient {
 
   async #send(method: string, url: string, body?: string | Blob, kind = "application/json"): Promise<string> {
     const path = url.split("?")[0] ?? url;
+    const response = await this.#fetched(method, url, body, kind);
+    const text = await response.text();
+    // A browser without a session is sent to the login page: a page with status 200 instead of the answer.
+    if (response.ok && /^\s*<(!doctype html|html)/i.test(text)) throw new LoginNeeded(path);
+    if (!response.ok) throw this.#refused(response.status, path, text);
+    return text;
+  }
+
+  async #fetched(method: string, url: string, body?: string | Blob, kind = "application/json"): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/json, text/plain;q=0.9" };
     if (body !== undefined) headers["Content-Type"] = kind;
+    const path = url.split("?")[0] ?? url;
     let response: Response;
     try {
       response = await this.fetch(url, {
@@ -122,18 +141,11 @@ export class XnatClient {
       throw new XnatError(0, path, "XNAT cannot be reached. Check the network, then try again.");
     }
     if (response.status === 401) throw new LoginNeeded(path);
-    const text = await response.text();
-    // A browser without a session is sent to the login page: a page with status 200 instead of the answer.
-    if (response.ok && /^\s*<(!doctype html|html)/i.test(text)) throw new LoginNeeded(path);
-    if (!response.ok) {
-      throw new XnatError(
-        response.status,
-        path,
-        TEXTS[response.status] ?? `XNAT answered ${response.status} to ${path}.`,
-        saidIn(text),
-      );
-    }
-    return text;
+    return response;
+  }
+
+  #refused(status: number, path: string, text: string): XnatError {
+    return new XnatError(status, path, TEXTS[status] ?? `XNAT answered ${status} to ${path}.`, saidIn(text));
   }
 }
 

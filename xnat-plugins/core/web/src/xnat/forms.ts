@@ -2,11 +2,20 @@
 
 import { readForm, type Form } from "../form/schema";
 import { XnatClient } from "./client";
-import type { Manifest } from "./studies";
 import { asArray, isObject, Row } from "./tables";
 
+/** Which form: a study's manifest says it, or a worklist. */
+export interface FormPlace {
+  readonly project: string;
+  readonly formUuid: string;
+  /** `null` where the form does not count its versions. */
+  readonly formVersion: number | null;
+  /** Datatype of what is judged. */
+  readonly resultType: string;
+}
+
 /** The form of a study; `null` if it has none or XNAT does not give it out. */
-export async function loadForm(xnat: XnatClient, manifest: Manifest, resultId: string): Promise<Form | null> {
+export async function loadForm(xnat: XnatClient, manifest: FormPlace, resultId: string): Promise<Form | null> {
   if (manifest.formUuid === "") return null;
   const merged = await xnat.optionalJson("/xapi/customforms/element", {
     xsiType: manifest.resultType,

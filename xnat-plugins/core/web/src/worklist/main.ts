@@ -1,0 +1,29 @@
+import "../styles/base.css";
+import "../styles/review.css";
+import "../styles/read.css";
+import { app } from "../ui/dom";
+import { chooseLanguage, t } from "../ui/i18n";
+import { chooseTheme } from "../ui/settings";
+import { runPage, showMessage } from "../ui/trouble";
+import { XnatClient } from "../xnat/client";
+import { loadWorklist } from "../xnat/worklist";
+import { WorklistPage } from "./page";
+
+async function main(): Promise<void> {
+  chooseLanguage();
+  chooseTheme();
+  const project = new URLSearchParams(window.location.search).get("project") ?? "";
+  if (project === "") {
+    showMessage(
+      t("Whose worklist?"),
+      t("The address of a worklist names its project: /overread/worklist?project=\u2026"),
+    );
+    return;
+  }
+  const xnat = new XnatClient();
+  const worklist = await loadWorklist(xnat, project);
+  document.title = `${t("Worklist")} - ${worklist.title} - Overread`;
+  await new WorklistPage(app(), xnat, worklist).start();
+}
+
+void runPage(main, () => window.location.pathname + window.location.search);
