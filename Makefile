@@ -1,6 +1,7 @@
 # Overread's tasks. Each sets up what it needs: a fresh checkout needs Python 3.11 or newer and nothing else by hand.
 #
-#   make demo        start the hub, send synthetic exams, see the volumes (ONCE=1 ends after the summary)
+#   make demo        start the hub, send synthetic exams, see the results (ONCE=1 ends after the summary;
+#                    STUDY=name of another study, or all)
 #   make test        every check and every test
 #   make test-fast   rules, contracts, and the tests of parts that need no browser, no container engine and no patience
 #   make help        the rest
@@ -13,6 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NPM := $(BIN)/python -m overread.hub.node --prefix xnat-plugins/core/web
 WEB := xnat-plugins/core/web
 PYTEST_ARGS ?=
+STUDY ?= brain-tumor
 # what is tested with the hub's other database, too
 POSTGRES_TESTS := $(addprefix tests/contract/test_,data_items.py data_files.py commands.py events.py)
 # for the images' tests what pyproject.toml says for those in tests/: no rule there can name them
@@ -46,8 +48,8 @@ help:  ## show this list
 
 setup: $(PYTHON_STAMP) $(WEB_STAMP) $(PLUGINS_STAMP) $(OHIF_STAMP)  ## install and build everything below this folder
 
-demo: setup  ## the whole line on synthetic exams; ONCE=1 ends after the summary
-	$(BIN)/overread demo
+demo: setup  ## the whole line on synthetic exams; STUDY=name or all; ONCE=1 ends after the summary
+	$(BIN)/overread demo --study "$(STUDY)"
 
 test: setup checks web-test  ## every check and every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -65,9 +65,11 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Run the demo and wait for its summary."""
     folder = tmp_path_factory.mktemp("line") / "demo"
     port, dicom_port = free_port(), free_port()
-    environment = {key: value for key, value in os.environ.items() if key not in {"ONCE", "OVERREAD_ADMIN_PASSWORD"}}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in {"ONCE", "STUDY", "OVERREAD_ADMIN_PASSWORD"}
+    }
     environment["PYTHONUNBUFFERED"] = "1"
-    command = [sys.executable, "-m", "overread", "demo", "--folder", str(folder)]
+    command = [sys.executable, "-m", "overread", "demo", "--study", "brain-tumor", "--folder", str(folder)]
     command += ["--port", str(port), "--dicom-port", str(dicom_port)]
     output = folder.parent / "said.txt"
     with output.open("wb") as sink:

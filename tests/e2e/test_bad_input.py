@@ -45,7 +45,7 @@ def test_an_exam_without_flair_waits_and_then_says_why(line: Line, tmp_path: Pat
         if "FLAIR" not in ds.SeriesDescription:
             target = tmp_path / f"{ds.SOPInstanceUID}.dcm"
             ds.save_as(target, enforce_file_format=True)
-    send(tmp_path, port=line.dicom_port)
+    send(tmp_path, ae_title="BTS", port=line.dicom_port)
 
     def in_the_prearchive() -> list[dict[str, str]]:
         return [row for row in line.rows("/data/prearchive/projects/BTS") if row["tag"] == exam.uid]
@@ -64,7 +64,7 @@ def test_an_exam_without_flair_waits_and_then_says_why(line: Line, tmp_path: Pat
 def test_a_script_in_a_name_is_only_text(line: Line, page: Page, tmp_path: Path, pictures: Path) -> None:
     exam = replace(EXAM, patient_name=HOSTILE, study_instance_uid=uid_from("hostile"))
     exam.write(tmp_path / "exam")
-    send(tmp_path / "exam", port=line.dicom_port)
+    send(tmp_path / "exam", ae_title="BTS", port=line.dicom_port)
     result = _wait_for_result(line, exam.uid)
     assert abs(float(result[f"{COLUMN}/lesion_volume_ml"]) - exam.truth_ml) <= max(0.08 * exam.truth_ml, 0.5)
     shown: list[str] = []

@@ -25,14 +25,15 @@ def test_measured_volumes_are_true(line: Line) -> None:
     assert "sent by dcmtk storescu" in line.said
     for exam in exams:
         assert exam["status"] == "Complete", exam
-        assert abs(exam["measured_ml"] - exam["truth_ml"]) <= max(0.08 * exam["truth_ml"], 0.5), exam
+        true = exam["truth"]["lesion_volume_ml"]
+        assert abs(exam["measured"]["lesion_volume_ml"] - true) <= max(0.08 * true, 0.5), exam
         assert exam["s_last_image_to_result"] >= exam["s_last_image_to_start"] >= 0, exam
     assert line.summary["ok"] is True
     # One patient is followed over five exams, of which one crosses the threshold; the other has no lesion.
-    followed = [exam["truth_ml"] for exam in exams if exam["patient"] == exams[0]["patient"]]
+    followed = [exam["truth"]["lesion_volume_ml"] for exam in exams if exam["patient"] == exams[0]["patient"]]
     assert len(followed) == 5
     assert sum(volume >= 1.4 * followed[0] for volume in followed) == 1
-    assert [exam["truth_ml"] for exam in exams if exam["patient"] != exams[0]["patient"]] == [0.0]
+    assert [exam["truth"]["lesion_volume_ml"] for exam in exams if exam["patient"] != exams[0]["patient"]] == [0.0]
 
 
 def test_every_exam_ran_once(line: Line) -> None:

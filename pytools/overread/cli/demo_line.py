@@ -11,17 +11,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
 from overread.errors import ArchiveError, OverreadError
 
-PROJECT, RESULT_TYPE = "BTS", "braintumor:resultData"
+if TYPE_CHECKING:
+    from overread.xnat.bundle import StudyBundle
+
 OVERREAD = (sys.executable, "-m", "overread")
 _START_TIMEOUT_S = 60
 _SENDING_TIMEOUT_S = 600
@@ -39,10 +41,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one exam. Times are seconds since the last image was acknowledged."""
+    """What became of one exam: values of the result's fields as text, seconds since the last image was acknowledged."""
 
     status: str
-    measured_ml: float | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
     started_s: float | None = None
     result_s: float | None = None
     reason: str = ""
@@ -136,14 +138,16 @@ class Client:
         rows: list[dict[str, str]] = self.get(path, format="json", **query)["ResultSet"]["Result"]
         return rows
 
-    def add_reader(self, reader: Account) -> None:
-        """Make an account that may read, correct and answer in the demo's project."""
+    def add_reader(self, reader: Account, *, projects: Sequence[str]) -> None:
+        """Make an account that may read, correct and answer in these projects."""
         body = {
             "username": reader.login, "password": reader.password, "firstName": "Robin", "lastName": "Reader",
             "email": f"{reader.login}@example.org", "enabled": True, "verified": True,
         }  # fmt: skip
         self._checked(self._session.post(f"{self.url}/xapi/users", json=body, timeout=30))
-        self._checked(self._session.put(f"{self.url}/data/projects/{PROJECT}/users/member/{reader.login}", timeout=30))
+        for project in projects:
+            place = f"{self.url}/data/projects/{project}/users/member/{reader.login}"
+            self._checked(self._session.put(place, timeout=30))
 
     def prepare_images(self) -> list[str]:
         """Have the server prepare all images it knows, and return their names. Takes minutes the first time."""
@@ -162,14 +166,14 @@ class Client:
         return answer
 
 
-def send(folder: Path, *, port: int) -> str:
+def send(folder: Path, *, ae_title: str, port: int) -> str:
     """Send all DICOM files of `folder` by C-STORE and return the program that did it."""
     storescu = shutil.which("storescu")
     if storescu:
-        command = [storescu, "-aet", "DEMO", "-aec", PROJECT, "+sd", "+r", "-pdu", "131072", "127.0.0.1", str(port)]
+        command = [storescu, "-aet", "DEMO", "-aec", ae_title, "+sd", "+r", "-pdu", "131072", "127.0.0.1", str(port)]
         name = "dcmtk storescu"
     else:
-        command = [sys.executable, "-m", "pynetdicom", "storescu", "-aet", "DEMO", "-aec", PROJECT, "-r"]
+        command = [sys.executable, "-m", "pynetdicom", "storescu", "-aet", "DEMO", "-aec", ae_title, "-r"]
         command += ["127.0.0.1", str(port)]
         name = "pynetdicom storescu"
     done = subprocess.run(
@@ -185,40 +189,40 @@ def send(folder: Path, *, port: int) -> str:
     return name
 
 
-def outcomes(client: Client, sent: Mapping[str, float]) -> dict[str, Outcome]:
-    """Return what has become of each exam.
+def outcomes(client: Client, study: StudyBundle, sent: Mapping[str, float]) -> dict[str, Outcome]:
+    """Return what has become of each exam of a study.
 
     Parameters
     ----------
+    study
+        To whose project they were sent.
     sent
         Study Instance UID to the moment (seconds since the epoch) its last image was acknowledged.
     """
+    project, kind = study.manifest.project, study.datatype.xsi_type
     sessions = {
         row["ID"]: row["UID"]
-        for row in client.rows(f"/data/projects/{PROJECT}/experiments", columns="ID,UID")
+        for row in client.rows(f"/data/projects/{project}/experiments", columns="ID,UID")
         if row["UID"] in sent
     }
-    # XNAT names columns asked for by their path in lower case.
-    value, origin = (f"{RESULT_TYPE}/{name}".lower() for name in ("lesion_volume_ml", "origin"))
+    names = list(study.manifest.demo.measures) if study.manifest.demo else []
+    names = list(dict.fromkeys([*names, "status", "origin"]))
+    columns = ",".join(["ID", "session_ID", *(f"{kind}/{name}" for name in names)])
     results = {
-        sessions[row["session_ID"]]: row[value]
-        for row in client.rows(
-            "/data/experiments",
-            project=PROJECT,
-            xsiType=RESULT_TYPE,
-            columns=f"ID,session_ID,{value},{origin}",
-        )
-        if row["session_ID"] in sessions and row[origin] == "ai"
+        # XNAT names columns asked for by their path in lower case.
+        sessions[row["session_ID"]]: {name: row[f"{kind}/{name}".lower()] for name in names}
+        for row in client.rows("/data/experiments", project=project, xsiType=kind, columns=columns)
+        if row["session_ID"] in sessions and row[f"{kind}/origin".lower()] == "ai"
     }
     found = {uid: Outcome("Archived" if uid in sessions.values() else "Arriving") for uid in sent}
-    for run in client.get(f"/xapi/projects/{PROJECT}/containers"):
+    for run in client.get(f"/xapi/projects/{project}/containers"):
         uid = _study_of(run, sessions)
         if uid is None:
             continue
         at = {step["status"]: step["time-recorded"] / 1000 - sent[uid] for step in run["history"]}
         found[uid] = Outcome(
             run["status"],
-            measured_ml=float(results[uid]) if results.get(uid) else None,
+            values=results.get(uid, {}),
             started_s=at.get("Running"),
             result_s=at.get("Complete"),
             reason=next((step["message"] for step in reversed(run["history"]) if step.get("message")), "") or "",

@@ -195,6 +195,20 @@ class Runs(Spec):
     )
 
 
+class DemoMeasure(Spec):
+    """How far a number of the demo's results may lie from the truth; the wider of both holds. Texts must be equal."""
+
+    within_pct: Number = Field(0.0, ge=0, le=1000, description="Of the true value, in percent.")
+    or_within: Number = Field(0.0, ge=0, description="In the field's own unit.")
+
+
+class Demo(Spec):
+    """Made-up exams by which `overread demo` shows the study, and what must come out of them."""
+
+    exams: FieldName = Field(description="Their generator's name, as `overread.synthetic.demo` knows it.")
+    measures: dict[FieldName, DemoMeasure] = Field(min_length=1, description="Fields of the result to be compared.")
+
+
 class StudyManifest(Spec):
     """A whole study. Paths are relative to the manifest's folder."""
 
@@ -222,6 +236,7 @@ class StudyManifest(Spec):
     progression: Progression | None = None
     edit: Edit | None = None
     report: Report | None = None
+    demo: Demo | None = Field(None, description="What `overread demo` sends; without it the study has no demo.")
     viewer_series: tuple[Role, ...] = Field(
         (), description="Roles that the viewer shows, in this order; without it those of arrival.complete.needs."
     )
@@ -339,6 +354,8 @@ __all__ = [
     "Arrival",
     "Complete",
     "Condition",
+    "Demo",
+    "DemoMeasure",
     "Edit",
     "Progression",
     "Readers",

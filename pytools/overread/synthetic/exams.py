@@ -116,6 +116,11 @@ class PlannedExam:
         voxel_ml = self.slice_spacing_mm * self.pixel_spacing_mm**2 / 1000.0
         return round(self.lesion_ml / voxel_ml) * voxel_ml
 
+    @property
+    def truth(self) -> dict[str, float]:
+        """What a right result says of the exam, by field."""
+        return {"lesion_volume_ml": self.truth_ml}
+
     def flair(self) -> BrainExam:
         """Return the FLAIR and the mask of its lesion."""
         return make_exam(

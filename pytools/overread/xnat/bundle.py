@@ -14,9 +14,10 @@ from overread.commands.read import read_command
 from overread.errors import SpecError
 from overread.plugins.datatype import DataType, read_datatype
 from overread.study.form import FeedbackForm, read_form
-from overread.study.manifest import StudyManifest, read_manifest
+from overread.study.manifest import Demo, StudyManifest, read_manifest
 from overread.study.problems import Location, Problem, did_you_mean, dotted, line_of
 from overread.study.yamltext import parse_yaml
+from overread.synthetic.demo import GENERATORS
 
 ReadT = TypeVar("ReadT")
 
@@ -196,7 +197,19 @@ class _Reader:
                 f"'{progression.measure}' is no numeric field of {datatype.xsi_type}",
                 words or f"add a numeric field to {self._manifest.result}",
             )
+        if datatype and self._manifest.demo:
+            self._check_demo(self._manifest.demo, datatype)
         return datatype
+
+    def _check_demo(self, demo: Demo, datatype: DataType) -> None:
+        if demo.exams not in GENERATORS:
+            words = did_you_mean(demo.exams, GENERATORS)
+            self._say(("demo", "exams"), f"there are no made-up exams named '{demo.exams}'", words)
+        names = [item.name for item in datatype.fields]
+        for name in demo.measures:
+            if name not in names:
+                words = did_you_mean(name, names) or f"add the field to {self._manifest.result}"
+                self._say(("demo", "measures", name), f"'{name}' is no field of {datatype.xsi_type}", words)
 
     def _command(
         self, location: Location, relative: str, choose: Callable[[Command, Location], Wrapper | None]
