@@ -93,6 +93,11 @@ class FeedbackForm:
     document: Mapping[str, Any]
 
     @property
+    def questions(self) -> tuple[str, ...]:
+        """Keys of its questions, in order."""
+        return tuple(str(component["key"]) for component in self.document["components"])
+
+    @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with the form's content."""
         text = json.dumps(self.document, sort_keys=True, separators=(",", ":"))

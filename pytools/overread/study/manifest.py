@@ -27,6 +27,7 @@ from overread.study.fields import (
     YesNo,
 )
 from overread.study.problems import Problem, problems_of
+from overread.study.reading import Reading
 from overread.study.yamltext import parse_yaml
 
 ModelT = TypeVar("ModelT", bound="StudyManifest")
@@ -233,6 +234,7 @@ class StudyManifest(Spec):
         None, description="DicomEdit script of the project; without it the project's own is left alone."
     )
     readers: Readers | None = None
+    reading: Reading | None = Field(None, description="A reader study: each reader reads in a project of his own.")
     progression: Progression | None = None
     edit: Edit | None = None
     report: Report | None = None

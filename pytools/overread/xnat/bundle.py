@@ -63,6 +63,8 @@ class StudyBundle:
         DicomEdit script of its project, if the study brings one.
     report
         The command that makes a DICOM report of an exam, if the study names one.
+    reading_form, gate_form
+        What readers are asked in a reader study, and who looks at the cases before them.
     """
 
     source: str
@@ -73,6 +75,8 @@ class StudyBundle:
     form: FeedbackForm | None
     anonymisation: str | None = None
     report: Runnable | None = None
+    reading_form: FeedbackForm | None = None
+    gate_form: FeedbackForm | None = None
 
     def at_port(self, port: int) -> StudyBundle:
         """Give the study's receiver another port, where the manifest's is taken or mapped."""
@@ -156,9 +160,32 @@ class _Reader:
         script = None
         if manifest.anonymisation:
             script = self._refer(("anonymisation",), manifest.anonymisation, lambda text, source: text)  # noqa: ARG005
+        reading_form, gate_form = self._reading_forms()
         if self._problems or datatype is None or model is None:
             return tuple(sorted(set(self._problems)))
-        return StudyBundle(str(self._path), manifest, datatype, model, recompute, form, script, report)
+        return StudyBundle(
+            str(self._path), manifest, datatype, model, recompute, form, script, report, reading_form, gate_form
+        )
+
+    def _reading_forms(self) -> tuple[FeedbackForm | None, FeedbackForm | None]:
+        """Read the forms of a reader study, and see that what is decided by their answers is asked."""
+        reading = self._manifest.reading
+        if reading is None:
+            return None, None
+        form = self._refer(("reading", "form"), reading.form, read_form)
+        for index, key in enumerate(reading.adjudicate.differ if reading.adjudicate and form else ()):
+            self._need_question(form, key, ("reading", "adjudicate", "differ", index), reading.form)
+        if reading.gate is None:
+            return form, None
+        gate = self._refer(("reading", "gate", "form"), reading.gate.form, read_form)
+        for index, rule in enumerate(reading.gate.pass_ if gate else ()):
+            self._need_question(gate, rule.answer, ("reading", "gate", "pass", index, "answer"), reading.gate.form)
+        return form, gate
+
+    def _need_question(self, form: FeedbackForm | None, key: str, location: Location, file: str) -> None:
+        if form is not None and key not in form.questions:
+            words = did_you_mean(key, form.questions)
+            self._say(location, f"there is no question '{key}' in {file}", words or "add it there")
 
     def _say(self, location: Location, message: str, mend: str) -> None:
         line = line_of(location, self._lines)

@@ -102,7 +102,7 @@ def stored_study(bundle: StudyBundle, *, form: str | None, previous: Mapping[str
     """
     manifest, model, recompute, report = bundle.manifest, bundle.model, bundle.recompute, bundle.report
     return {
-        **manifest.model_dump(mode="json"),
+        **manifest.model_dump(mode="json", by_alias=True),
         "viewer_series": list(manifest.shown_series),
         "result_type": bundle.datatype.xsi_type,
         "form_uuid": form,
