@@ -13,6 +13,7 @@ import pytest
 from hub_fixture import RunningHub, start_hub
 
 CONFIG = b"window.config = {};"
+BROTLI = b"\x0b\x02\x80run();\x03"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     (ohif / "index.html").write_text("<html>the viewer</html>")
     (ohif / "app.bundle.0ddf166f7a343eda.js").write_text("run();")
     (ohif / "app.bundle.0ddf166f7a343eda.js.gz").write_bytes(gzip.compress(b"run();"))
+    (ohif / "app.bundle.0ddf166f7a343eda.js.br").write_bytes(BROTLI)
     (ohif / "1a2b3c4d5e6f7a8b.wasm").write_bytes(b"\0asm")
     (ohif / "app-config.js").write_text("window.config = 'of the package';")
     plugins = folder / "home" / "plugins"
@@ -30,6 +32,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     with zipfile.ZipFile(plugins / "overread-core-1.0.0.jar", "w") as jar:
         jar.writestr("META-INF/xnat/overreadCore-plugin.properties", "id=overreadCore\nname=Core\nclass=C\n")
         jar.writestr("META-INF/resources/overread/viewer/app-config.js", CONFIG)
+        jar.writestr("META-INF/resources/overread/assets/review-12345678.js", "run();")
+        jar.writestr("META-INF/resources/overread/assets/review-12345678.js.br", BROTLI)
+        jar.writestr("META-INF/resources/overread/review/index.html", "<html>review</html>")
+        jar.writestr("META-INF/resources/overread/review/index.html.gz", gzip.compress(b"<html>review</html>"))
     running = start_hub(folder, ohif=ohif)
     yield running
     running.stop()
@@ -60,6 +66,23 @@ def test_a_file_comes_packed_where_the_browser_takes_it(browser: httpx.Client) -
     assert "content-encoding" not in plain.headers
     assert plain.text == "run();"
     assert browser.get(path, headers={"if-none-match": answer.headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/viewer/app.bundle.0ddf166f7a343eda.js", "/overread/assets/review-12345678.js"])
+def test_brotli_is_sent_to_whoever_takes_it(browser: httpx.Client, path: str) -> None:
+    with browser.stream("GET", path, headers={"accept-encoding": "gzip, deflate, br"}) as answer:
+        assert (answer.headers["content-encoding"], b"".join(answer.iter_raw())) == ("br", BROTLI)
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["content-type"].startswith("text/javascript")
+    assert browser.get(path, headers={"accept-encoding": "gzip;q=0, br;q=0"}).text == "run();"
+
+
+def test_a_page_of_the_app_comes_packed_too(browser: httpx.Client) -> None:
+    answer = browser.get("/overread/review", headers={"accept-encoding": "gzip, br"})
+    assert (answer.headers["content-encoding"], answer.text) == ("gzip", "<html>review</html>")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
 
 
 def test_codecs_have_the_type_that_browsers_insist_on(browser: httpx.Client) -> None:

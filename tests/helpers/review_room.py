@@ -10,6 +10,7 @@ import io
 import shlex
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -163,8 +164,8 @@ class Room:
             time.sleep(0.2)
 
 
-def start_room(folder: Path) -> Room:
-    """Start the hub, apply the study, and send the exams of a patient who is followed, and of two others."""
+def start_room(folder: Path, *, exams: Sequence[Exam] = (), manifest: Path = MANIFEST) -> Room:
+    """Start the hub, apply the study, and send exams: those of a patient who is followed, and of two others."""
     images = Images(folder)
 
     def change(hub: Hub) -> None:
@@ -180,8 +181,9 @@ def start_room(folder: Path) -> Room:
     room = Room(hub, images)
     with room.client() as client:
         client.put("/data/projects/BTS").raise_for_status()
-        room.send(UNPROCESSED)  # before the study is there: nothing is started
-        arguments = ["study", "apply", str(MANIFEST), "--server", hub.url, "--user", "admin"]
+        if not exams:
+            room.send(UNPROCESSED)  # before the study is there: nothing is started
+        arguments = ["study", "apply", str(manifest), "--server", hub.url, "--user", "admin"]
         done = CliRunner().invoke(
             main, [*arguments, "--dicom-port", str(free_port())], env={"OVERREAD_PASSWORD": hub.password}
         )
@@ -193,10 +195,11 @@ def start_room(folder: Path) -> Room:
             }  # fmt: skip
             client.post("/xapi/users", json=account).raise_for_status()
             client.put(f"/data/projects/BTS/users/member/{login}").raise_for_status()
-    images.model_version("1.0.0")
-    room.send(OLD_VERSION)
-    images.model_version("2.0.0")
-    room.send(FIRST, SECOND, LAST, OTHER, HEALTHY)
+    if not exams:
+        images.model_version("1.0.0")
+        room.send(OLD_VERSION)
+        images.model_version("2.0.0")
+    room.send(*(exams or (FIRST, SECOND, LAST, OTHER, HEALTHY)))
     return room
 
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +42,14 @@ class Npm:
         Whole environment for it; ``PATH`` begins with the folder of its own ``node``.
     origin
         Where it comes from, in words, for the progress line.
+    node
+        Node.js that it runs on.
     """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     origin: str
+    node: str
 
     def run(self, *arguments: str, folder: Path) -> str:
         """Run npm in `folder`; return what it printed on standard output.
@@ -56,20 +59,24 @@ class Npm:
         Unavailable
             npm ended with an error: most often the registry could not be reached.
         """
-        done = subprocess.run(
-            [*self.command, *arguments],
-            cwd=folder,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._run([*self.command, *arguments], folder)
         if done.returncode != 0:
             why = _last_line(done.stderr) or f"exit code {done.returncode}"
             raise Unavailable(
                 f"npm {arguments[0]} in {folder}: {why}. Check that the npm registry can be reached, then try again."
             )
         return done.stdout
+
+    def evaluate(self, script: str, *, folder: Path) -> None:
+        """Run a script by Node.js in `folder`; OverreadError if it fails."""
+        done = self._run([self.node, "-e", script], folder)
+        if done.returncode != 0:
+            raise OverreadError(f"Node.js ({self.origin}) in {folder}: {_last_line(done.stderr)}")
+
+    def _run(self, command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=folder, env=dict(self.environment), capture_output=True, text=True, check=False
+        )
 
 
 def find_npm(cache: Path | None = None) -> Npm:
@@ -82,7 +89,7 @@ def find_npm(cache: Path | None = None) -> Npm:
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and (version := _version(node)) >= MINIMUM_NODE:
-        return Npm((npm,), _environment(Path(node).parent), f"Node.js {_dotted(version)} of this machine")
+        return Npm((npm,), _environment(Path(node).parent), f"Node.js {_dotted(version)} of this machine", node)
     return _wheel_npm((cache or _checkout_cache()).resolve())
 
 
@@ -106,7 +113,7 @@ def _wheel_npm(cache: Path) -> Npm:
     node = root / "bin" / "node"
     # The wheel's bin/npm is a copied symbolic link whose relative imports don't resolve: call the real script.
     script = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return Npm((str(node), str(script)), _environment(node.parent), WHEEL)
+    return Npm((str(node), str(script)), _environment(node.parent), WHEEL, str(node))
 
 
 def _environment(node_folder: Path) -> dict[str, str]:

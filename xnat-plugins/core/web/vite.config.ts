@@ -1,12 +1,30 @@
-import { resolve } from "node:path";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig } from "vitest/config";
 
 const PAGES = ["admin", "open", "progress", "read", "review", "worklist"];
 const page = (name: string): string => resolve(import.meta.dirname, name, "index.html");
 
+/** Compressed twins of what a browser asks for: the hub sends them as they are. */
+const precompress = {
+  name: "precompress",
+  apply: "build" as const,
+  closeBundle(): void {
+    const dist = resolve(import.meta.dirname, "dist");
+    for (const name of readdirSync(dist, { recursive: true }).map(String)) {
+      if (!/\.(html|js|css|svg)$/.test(name)) continue;
+      const text = readFileSync(join(dist, name));
+      writeFileSync(join(dist, `${name}.gz`), gzipSync(text, { level: 9 }));
+      writeFileSync(join(dist, `${name}.br`), brotliCompressSync(text));
+    }
+  },
+};
+
 // One folder per page: XNAT (from the plugin jar) and the hub serve `/overread/<page>` as `<page>/index.html`.
 export default defineConfig({
   base: "/overread/",
+  plugins: [precompress],
   appType: "mpa",
   build: {
     outDir: "dist",

@@ -3,7 +3,7 @@ import { type Form, readForm } from "../src/form/schema";
 import { completed } from "../src/form/values";
 import { Clock, Stopwatch } from "../src/review/clock";
 import { Feedback } from "../src/review/feedback";
-import { type AnswerPlace, type AnswerVersion, loadAnswer, loadDraft, saveAnswer } from "../src/xnat/answers";
+import { type AnswerPlace, type AnswerVersion, loadAnswer, loadSaid, saveAnswer } from "../src/xnat/answers";
 import { nextCase } from "../src/xnat/cases";
 import type { XnatClient } from "../src/xnat/client";
 import { Peer } from "./peer";
@@ -162,13 +162,13 @@ describe("the form on the page", () => {
     answer("half a th");
     await new Promise((resolve) => setTimeout(resolve, 1400));
     expect(status()).toContain("kept as a draft");
-    expect(await loadDraft(fields.peer.client, PLACE)).toEqual({ a: "half a th" });
+    expect((await loadSaid(fields.peer.client, PLACE)).draft).toEqual({ a: "half a th" });
     const again = await showFeedback(box, fields.peer.client, form, PLACE);
     expect(box.querySelector("input")?.value).toBe("half a th");
     expect(again.answer).toBeNull();
     answer("half a thought more");
     await send();
-    expect(await loadDraft(fields.peer.client, PLACE)).toBeNull();
+    expect((await loadSaid(fields.peer.client, PLACE)).draft).toBeNull();
     expect((await loadAnswer(fields.peer.client, PLACE))?.data).toEqual({ a: "half a thought more" });
   });
 

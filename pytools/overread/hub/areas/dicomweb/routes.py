@@ -101,10 +101,12 @@ def retrieve_frames(call: Call) -> Response:
 def _for_a_while(response: Response) -> Response:
     """Let the caller's own browser keep frames, so that a case that was fetched ahead is there at once.
 
-    Not longer than a sitting, and for this login alone: pixels of an instance never change, but access to them may.
+    Not longer than a sitting: pixels of an instance never change, but access to them may. The cookie is not named in
+    `Vary`: it tells when the session ends, so it changes with every answer, and nothing would ever be found again. That
+    nobody gets at what was kept for another login, logging in and out empties the cache (areas.pages).
     """
     response.headers["cache-control"] = "private, max-age=3600"
-    response.headers["vary"] = "Accept, Cookie, Authorization"
+    response.headers["vary"] = "Accept, Authorization"
     return response
 
 

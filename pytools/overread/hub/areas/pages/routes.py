@@ -11,6 +11,7 @@ from sqlalchemy import select
 from starlette.responses import HTMLResponse, Response
 
 from overread.hub.access import Access, readable_projects
+from overread.hub.codings import codings
 from overread.hub.errors import HubError, not_found
 from overread.hub.http import Call, Route, redirect
 from overread.hub.models import Project
@@ -21,6 +22,8 @@ _INTERACTIVE = re.compile("Mozilla|MSIE|AppleWebKit|Opera")
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 _HASHED = re.compile(r"overread/assets/.*[.-][A-Za-z0-9_-]{8,}\.(js|css|woff2|svg|png|wasm)")
 _INDEX = "index.html"
+_FORGET = {"clear-site-data": '"cache"'}
+"""Images that the browser kept were for whoever was logged in."""
 
 
 def home(call: Call) -> Response:
@@ -70,6 +73,7 @@ def log_in(call: Call) -> Response:
     call.hub.sessions.close(call.session_id)
     response = redirect(target)
     call.hub.sessions.set_cookie(response, session_id)
+    response.headers.update(_FORGET)
     return response
 
 
@@ -78,6 +82,7 @@ def log_out(call: Call) -> Response:
     call.hub.sessions.close(call.session_id)
     response = redirect(_LOGIN)
     response.delete_cookie("JSESSIONID", path="/")
+    response.headers.update(_FORGET)
     return response
 
 
@@ -104,14 +109,24 @@ def plugin_page(call: Call) -> Response:
     """Give a page of the review app, or a file it uses, from a plugin's jar."""
     path = "/".join(("overread", *(part for part in call.params.get("path", "").split("/") if part)))
     schemas = call.hub.schemas
-    found = schemas.static(path) or schemas.static(f"{path}/{_INDEX}")
+    found = schemas.static(path)
     if found is None:
-        raise not_found(f"page /{path}")
+        path = f"{path}/{_INDEX}"
+        found = schemas.static(path)
+    if found is None:
+        raise not_found(f"page /{path.removesuffix(f'/{_INDEX}')}")
     content, media_type = found
+    coding = ""
+    for accepted, suffix in codings(call.request.headers.get("accept-encoding", "")):
+        if packed := schemas.static(path + suffix):
+            content, coding = packed[0], accepted
+            break
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     # Files whose name tells their content may be kept for good, pages must be asked for again.
     fresh = "private, max-age=31536000, immutable" if _HASHED.fullmatch(path) else "no-cache"
-    headers = {"etag": etag, "cache-control": fresh, "x-content-type-options": "nosniff"}
+    headers = {"etag": etag, "cache-control": fresh, "vary": "Accept-Encoding", "x-content-type-options": "nosniff"}
+    if coding:
+        headers["content-encoding"] = coding
     if call.request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     if media_type.startswith(("text/", "application/javascript")):

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from overread.hub import answers
 from overread.hub.access import Access
 from overread.hub.areas.viewer.standalone import describe
+from overread.hub.codings import codings
 from overread.hub.errors import HubError, not_found
 from overread.hub.http import Call, Route, redirect
 from overread.hub.items.experiments import find_experiment
@@ -87,10 +88,13 @@ def _send(call: Call, path: Path) -> Response:
         "vary": "Accept-Encoding",
         "x-content-type-options": "nosniff",
     }
-    packed = path.with_name(path.name + ".gz")
-    if "gzip" in call.request.headers.get("accept-encoding", "") and packed.is_file():
-        path = packed
-        headers["content-encoding"] = "gzip"
+    accepted = call.request.headers.get("accept-encoding", "")
+    for coding, suffix in codings(accepted):
+        packed = path.with_name(path.name + suffix)
+        if packed.is_file():
+            path = packed
+            headers["content-encoding"] = coding
+            break
     state = path.stat()
     etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
     if call.request.headers.get("if-none-match") == etag:

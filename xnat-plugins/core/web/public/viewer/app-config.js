@@ -5,7 +5,8 @@
  *   /viewer/segmentation?project=P&StudyInstanceUIDs=S&SeriesInstanceUIDs=<image>,...,<mask>&hangingProtocolId=review
  * The first series of the list is shown at once; a mask of the list lies on it.
  *
- * Messages to the host page (same origin only): overread:ready, overread:edited, overread:saving,
+ * Messages to the host page (same origin only): overread:ready, overread:mask (it lies on the images), overread:edited,
+ *   overread:saving,
  *   {type: 'overread:saved', seriesInstanceUID, sopInstanceUID}, {type: 'overread:save-failed', message}.
  *   {type: 'overread:measured', segments, edits}: volumes of the mask, and what was drawn since it was loaded.
  *   overread:activity, {type: 'overread:key', key} for the page's own keys (a, e, r, n), which the viewer does not get.
@@ -266,7 +267,8 @@
     let stroke = false;
     window.addEventListener("pointerdown", touch, true);
     window.addEventListener("pointerdown", () => (stroke = true), true);
-    const { SEGMENTATION_ADDED, SEGMENTATION_DATA_MODIFIED } = segmentationService.EVENTS;
+    const { SEGMENTATION_ADDED, SEGMENTATION_DATA_MODIFIED, SEGMENTATION_LOADING_COMPLETE } =
+      segmentationService.EVENTS;
     segmentationService.subscribe(SEGMENTATION_DATA_MODIFIED, () => {
       measuring.soon();
       if (!touched) return;
@@ -275,6 +277,7 @@
       tell({ type: "overread:edited" });
     });
     segmentationService.subscribe(SEGMENTATION_ADDED, () => measuring.soon());
+    segmentationService.subscribe(SEGMENTATION_LOADING_COMPLETE, () => tell({ type: "overread:mask" }));
     // The page's keys work in the picture as well; in a field they are text.
     window.addEventListener(
       "keydown",

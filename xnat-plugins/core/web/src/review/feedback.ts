@@ -14,8 +14,7 @@ import {
   type AnswerPlace,
   type AnswerVersion,
   dropDraft,
-  loadAnswer,
-  loadDraft,
+  loadSaid,
   saveAnswer,
   saveDraft,
 } from "../xnat/answers";
@@ -73,7 +72,7 @@ export class Feedback {
       show(this.parent, title, el("p", { class: "quiet" }, t("The form opens as soon as there is a result.")));
       return;
     }
-    const [answer, draft] = await Promise.all([loadAnswer(this.xnat, place), loadDraft(this.xnat, place)]);
+    const { answer, draft } = await loadSaid(this.xnat, place);
     this.#render(form, answer, draft);
   }
 

@@ -30,6 +30,7 @@ const DECISION_KEYS: Readonly<Record<string, Decision>> = { a: "accept", e: "edi
 
 export class ReviewPage {
   readonly #head = el("div");
+  readonly #main = el("main", { class: "review" });
   readonly #notes = el("section", { class: "notes", "aria-label": t("Notes") });
   readonly #longitudinal = el("div", { class: "longitudinal-parts" });
   readonly #clock = new Clock();
@@ -76,7 +77,7 @@ export class ReviewPage {
             examLabel: exam.label,
           }),
         saved: () => void this.#waitForMeasurement(),
-        ready: () => void this.#prefetchNext(),
+        shown: () => void this.#prefetchNext(),
         edited: () => this.#clock.edit(),
         active: () => this.#clock.active(),
         key: (key) => void this.#onKey(key),
@@ -87,15 +88,11 @@ export class ReviewPage {
   }
 
   async start(): Promise<void> {
+    show(this.root, this.#head, this.#main);
     show(
-      this.root,
-      this.#head,
-      el(
-        "main",
-        { class: "review" },
-        el("div", { class: "side" }, this.#notes, this.#longitudinal, this.#feedbackSection),
-        this.#stage.element,
-      ),
+      this.#main,
+      el("div", { class: "side" }, this.#notes, this.#longitudinal, this.#feedbackSection),
+      this.#stage.element,
     );
     show(this.#longitudinal, this.#followed.element, this.#dates.element, this.#priors.element, this.#report.element);
     window.addEventListener("keydown", (event) => {
@@ -255,7 +252,8 @@ export class ReviewPage {
     const next = nextCase(this.#cases ?? [], this.data.exam.id);
     if (next === null) return;
     try {
-      await prefetch(this.data.manifest.project, next, new AbortController().signal);
+      const fetched = await prefetch(this.data.manifest.project, next, new AbortController().signal);
+      this.#main.dataset["nextFetched"] = String(fetched);
     } catch {
       // the next case will load by itself
     }

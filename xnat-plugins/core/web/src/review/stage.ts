@@ -14,8 +14,8 @@ export interface StageHooks {
   readonly xnatUrl: () => string;
   /** The viewer saved a mask: it is to be measured. */
   readonly saved: () => void;
-  /** The viewer shows the images. */
-  readonly ready: () => void;
+  /** Everything of this case is on screen: the next one may be fetched. */
+  readonly shown: () => void;
   readonly edited: () => void;
   readonly active: () => void;
   readonly key: (key: string) => void;
@@ -149,7 +149,10 @@ export class Stage {
     switch (message.type) {
       case "overread:ready":
         this.#save.disabled = this.#nothing.disabled = false;
-        this.hooks.ready();
+        if (this.#shownSeg === "") this.hooks.shown();
+        break;
+      case "overread:mask":
+        this.hooks.shown();
         break;
       case "overread:activity":
         this.hooks.active();

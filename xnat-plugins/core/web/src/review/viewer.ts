@@ -28,6 +28,7 @@ export interface XnatCase {
 /** What the viewer tells. */
 export type ViewerMessage =
   | { readonly type: "overread:ready" }
+  | { readonly type: "overread:mask" }
   | { readonly type: "overread:edited" }
   | { readonly type: "overread:activity" }
   | { readonly type: "overread:key"; readonly key: string }
@@ -98,6 +99,7 @@ export function readMessage(data: unknown): ViewerMessage | null {
   const text = (key: string): string => (typeof record[key] === "string" ? record[key] : "");
   switch (record["type"]) {
     case "overread:ready":
+    case "overread:mask":
     case "overread:edited":
     case "overread:activity":
     case "overread:saving":

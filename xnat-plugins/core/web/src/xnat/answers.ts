@@ -45,8 +45,7 @@ export async function loadLogin(xnat: XnatClient): Promise<string> {
 }
 
 export async function loadAnswer(xnat: XnatClient, place: AnswerPlace): Promise<Answer | null> {
-  const fields = await xnat.optionalJson(fieldsPath(place));
-  return isObject(fields) ? readAnswer(fields[keyOf(place)]) : null;
+  return (await loadSaid(xnat, place)).answer;
 }
 
 /**
@@ -66,11 +65,18 @@ export async function saveAnswer(xnat: XnatClient, place: AnswerPlace, version: 
   return confirmed;
 }
 
-/** What was said so far and not sent; `null` where there is nothing. */
-export async function loadDraft(xnat: XnatClient, place: AnswerPlace): Promise<AnswerData | null> {
-  const fields = await xnat.optionalJson(fieldsPath(place), { fieldNames: draftKey(place) });
-  const draft = isObject(fields) ? fields[draftKey(place)] : null;
-  return isObject(draft) && isObject(draft["data"]) ? draft["data"] : null;
+/** What was sent, and what was said since and not sent; `null` where there is nothing. */
+export async function loadSaid(
+  xnat: XnatClient,
+  place: AnswerPlace,
+): Promise<{ answer: Answer | null; draft: AnswerData | null }> {
+  const fields = await xnat.optionalJson(fieldsPath(place), { fieldNames: `${keyOf(place)},${draftKey(place)}` });
+  if (!isObject(fields)) return { answer: null, draft: null };
+  const draft = fields[draftKey(place)];
+  return {
+    answer: readAnswer(fields[keyOf(place)]),
+    draft: isObject(draft) && isObject(draft["data"]) ? draft["data"] : null,
+  };
 }
 
 /** Keep what was said so far, so that it outlives the browser. */
