@@ -7,11 +7,14 @@ const PAGES = ["admin", "open", "progress", "read", "review", "worklist"];
 const page = (name: string): string => resolve(import.meta.dirname, name, "index.html");
 
 /** Compressed twins of what a browser asks for: the hub sends them as they are. */
+let dist = "";
 const precompress = {
   name: "precompress",
   apply: "build" as const,
+  configResolved(config: { readonly root: string; readonly build: { readonly outDir: string } }): void {
+    dist = resolve(config.root, config.build.outDir);
+  },
   closeBundle(): void {
-    const dist = resolve(import.meta.dirname, "dist");
     for (const name of readdirSync(dist, { recursive: true }).map(String)) {
       if (!/\.(html|js|css|svg)$/.test(name)) continue;
       const text = readFileSync(join(dist, name));

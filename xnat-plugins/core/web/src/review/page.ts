@@ -27,6 +27,8 @@ import { type ViewerCase, xnatViewerUrl } from "./viewer";
 import { type Outcome, waitForResult } from "./watch";
 
 const DECISION_KEYS: Readonly<Record<string, Decision>> = { a: "accept", e: "edit", r: "reject" };
+/** This case goes first: its last slices may still be on their way. */
+const PREFETCH_AFTER_MS = 2000;
 
 export class ReviewPage {
   readonly #head = el("div");
@@ -77,7 +79,7 @@ export class ReviewPage {
             examLabel: exam.label,
           }),
         saved: () => void this.#waitForMeasurement(),
-        shown: () => void this.#prefetchNext(),
+        shown: () => setTimeout(() => void this.#prefetchNext(), PREFETCH_AFTER_MS),
         edited: () => this.#clock.edit(),
         active: () => this.#clock.active(),
         key: (key) => void this.#onKey(key),
