@@ -17,6 +17,8 @@ from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
 from overread.hub import bootstrap
 from overread.hub.models import Experiment
+from overread.xnat.cases.rerun import relaunch
+from overread.xnat.connection import open_archive
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +103,13 @@ def test_a_failed_case_is_run_again_by_one_command(running: RunningHub, tmp_path
         again = case("rerun", "1")
         assert "Run 2, which does run 1 again, does so already" in again.output
         assert len(client.get("/xapi/projects/P/containers").json()) == 2
+        # as on XNAT, which has the Container Service's launch alone
+        with open_archive(running.url, user="admin", password=running.password) as archive:
+            assert "launched again as a run of its own" in relaunch(archive, new)
+        third = wait_for(client, count=3)[-1]
+        assert (third["status"], third.get("rerun-of")) == ("Failed", None)
+        values = [entry["value"] for entry in third["inputs"] if entry["name"] == "session"]
+        assert values == [entry["value"] for entry in new["inputs"] if entry["name"] == "session"]
     missing = case("rerun", "99")
     assert missing.exit_code == 1
     assert missing.output.count("\n") == 1

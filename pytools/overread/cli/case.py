@@ -36,16 +36,15 @@ def cli() -> None:
 def rerun(name: str, server: str, user: str) -> None:
     """Run a failed case again, with the same values: a new run, linked to the failed one.
 
-    Said twice, it makes one new run. Works with the hub; XNAT has no such request.
+    On the hub, said twice, it makes one new run. XNAT has no such request: there it is launched anew each time.
     """
     from overread.xnat.cases.collect import find_run  # noqa: PLC0415 - `overread --help` stays light
-    from overread.xnat.connection import Request, find_password, open_archive  # noqa: PLC0415
+    from overread.xnat.cases.rerun import rerun as run_again  # noqa: PLC0415
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
 
     with open_archive(server, user=user, password=find_password(server, user=user)) as archive:
-        run = find_run(archive, name)
-        answer = archive.send(Request("POST", f"/xapi/overread/runs/{run['id']}/rerun")).value()
-    made = "is queued" if answer["created"] else f"does so already; it is {answer['status']}"
-    click.echo(f"Run {answer['id']}, which does run {run['id']} again, {made}.")
+        said = run_again(archive, find_run(archive, name))
+    click.echo(said)
 
 
 @cli.command("export")

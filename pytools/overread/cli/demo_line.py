@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from overread import __version__
 from overread.errors import ArchiveError, OverreadError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Client:
         self.url = url
         self._session = requests.Session()
         self._session.auth = (account.login, account.password)
+        self._session.headers["User-Agent"] = f"overread-demo/{__version__}"
 
     def get(self, path: str, **query: str) -> Any:
         """GET JSON."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -56,6 +58,7 @@ from overread.hub.areas import (
 from overread.hub.core import Hub
 from overread.hub.http import endpoint
 from overread.hub.metrics import Measured
+from overread.hub.recording import VARIABLE, Recorded
 
 AREAS = (
     auth,
@@ -132,9 +135,11 @@ def create_app(hub: Hub) -> Starlette:
         for area in AREAS
         for route in area.ROUTES
     ]
+    recording = os.environ.get(VARIABLE)
     return Starlette(
         routes=routes,
         middleware=[
+            *([Middleware(Recorded, folder=Path(recording))] if recording else []),
             Middleware(OnePath),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED),
             Middleware(Measured, metrics=hub.metrics, templates={route.endpoint: route.path for route in routes}),

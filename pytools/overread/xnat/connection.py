@@ -18,6 +18,7 @@ import requests
 import xnat
 import xnat.exceptions
 
+from overread import __version__
 from overread.errors import ArchiveError, Conflict, Denied, NotFound, OverreadError, Unavailable
 
 _ANY_STATUS = range(100, 600)
@@ -238,6 +239,10 @@ def open_archive(server: str, *, user: str, password: str) -> Iterator[XnatArchi
         raise ArchiveError(
             f"{server} does not answer as XNAT does ({_shortly(str(error))}); check the address"
         ) from None
+    # who asks stands in the server's log; and the tests tell our requests from others' by it
+    session.interface.headers["User-Agent"] = (
+        f"overread-toolkit/{__version__} {session.interface.headers['User-Agent']}"
+    )
     # XNAT's errors below /data are pages of HTML, which xnatpy would refuse to hand out.
     session.skip_response_content_check = True
     with session:

@@ -16,6 +16,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -34,6 +35,15 @@ _HANDLERS = {
 _QUERY = re.compile(
     r"(?:getQueryVariables?|isQueryVariable\w*|hasQueryVariable|containsQueryVariable)\(\s*\"([\w:/.-]+)\""
 )
+_NAMED_QUERY = re.compile(
+    r"(?:getQueryVariables?|isQueryVariable\w*|hasQueryVariable|containsQueryVariable)\(\s*(?:\w+\.)?([A-Z_0-9]+)\b"
+)
+# what a resource does with parameters that it is handed one by one: handleParam(key, value)
+_HANDED = re.compile(r"\bkey\.equals(?:IgnoreCase)?\(\s*(?:\w+\.)?([\w\"-]+)\s*\)|\bcase\s+(?:\w+\.)?([\w\"-]+)\s*:")
+# parameters that name fields of an item, by their paths or short names
+_TAKES_FIELDS = re.compile(r"XMLPathShortcuts|getQueryVariableMap\(|getQueryVariableKeys\(|\bfieldMapping\b")
+FIELDS, ANY = "<fields>", "<any>"
+_COMMON = "SecureResource"  # what it reads, every resource reads: see tests/helpers/own_requests.py
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _REQUEST_PARAM = re.compile(
     r"@RequestParam(?:\s*\(([^)]*)\))?\s*(?:final\s+)?(?:@\w+(?:\([^)]*\))?\s*)*(?:final\s+)?([\w.]+(?:<[^>]*>)?(?:\[\])?)\s+(\w+)"
@@ -68,11 +78,13 @@ class Clone:
         found = self._run("grep", "-lE", pattern, "HEAD", "--", "*.java")
         return [line.removeprefix("HEAD:") for line in found.splitlines() if "/src/test/" not in line]
 
+    @cache  # noqa: B019 - there are two clones, and they live as long as the script
     def classes(self) -> dict[str, str]:
         """Return the paths of all Java files by class name."""
         names = self._run("ls-tree", "-r", "--name-only", "HEAD").splitlines()
         return {Path(name).stem: name for name in names if name.endswith(".java") and "/src/test/" not in name}
 
+    @cache  # noqa: B019
     def text(self, path: str) -> str:
         """Return a file's text without its comments."""
         return without_comments(self._run("show", f"HEAD:{path}"))
@@ -121,20 +133,47 @@ def _facts_of_restlet(
     clone: Clone, classes: dict[str, str], name: str, path: str, source: str, *, prefix: bool
 ) -> Iterator[Fact]:
     allowed, query = dict(_ALLOWED), set[str]()
+    named = _all_constants(clone)
     for one in reversed(_lineage(clone, classes, name)):
         text = clone.text(classes[one])
         if _MODIFIABLE.search(text):
             allowed |= {verb: True for verb, handlers in _HANDLERS.items() if re.search(handlers, text)}
         for verb, value in _ALLOW.findall(text):
             allowed[verb.upper()] = value.strip() != "false"
-        if one == name:
-            query |= set(_QUERY.findall(text))
+        if one != _COMMON:
+            query |= _queries(text, {**named, **_constants(text)})
     whole = "/data" + _renamed(path)
     if prefix:
         whole = re.sub(r"\{(\w+)\}$", r"{\1:path}", whole)
     for verb in _VERBS:
         if allowed[verb]:
             yield Fact(whole, verb, " ".join(sorted(query)), source, classes[name], "read")
+
+
+def _queries(text: str, named: dict[str, str]) -> set[str]:
+    """Return the parameters that a class reads, whether it names them by text or by a constant."""
+    found = set(_QUERY.findall(text)) | {named[name] for name in _NAMED_QUERY.findall(text) if named.get(name)}
+    if "void handleParam" in text:
+        body = text[text.index("void handleParam") :]
+        for groups in _HANDED.findall(body):
+            key = next(group for group in groups if group)
+            found.add(key.strip('"') if key.startswith('"') else named.get(key, ""))
+    if _TAKES_FIELDS.search(text):
+        found.add(FIELDS)
+    return {name for name in found if re.fullmatch(r"[\w:/.<>-]+", name)}
+
+
+@cache
+def _all_constants(clone: Clone) -> dict[str, str]:
+    """Return the constants of the classes that others take their parameters' names from."""
+    classes = clone.classes()
+    holders = ("XNATRestConstants", "EventUtils", "PrearcUtils", "RequestUtil", "ImporterHandlerA", "URIManager")
+    return {
+        key: value
+        for name in holders
+        if name in classes
+        for key, value in _constants(clone.text(classes[name])).items()
+    }
 
 
 def _lineage(clone: Clone, classes: dict[str, str], name: str) -> list[str]:
@@ -218,7 +257,10 @@ def _demanded(annotation: str) -> list[str]:
 def _read(body: str) -> list[str]:
     names = []
     for arguments, kind, variable in _REQUEST_PARAM.findall(body):
-        if kind.startswith("Map") or kind == "MultipartFile":
+        if kind == "MultipartFile":
+            continue
+        if kind.startswith("Map"):  # whatever the query says
+            names.append(ANY)
             continue
         named = re.search(r'(?:\b(?:value|name)\s*=\s*|^\s*)"([^"]+)"', arguments)
         names.append(named.group(1) if named else variable)
