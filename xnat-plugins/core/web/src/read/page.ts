@@ -5,7 +5,7 @@ import { Feedback } from "../review/feedback";
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
 import { settingsMenu } from "../ui/settings";
-import { type Claim, loadClaim, RENEW_MS, saveClaim, standing } from "../xnat/claims";
+import { type Claim, loadClaim, releaseClaim, RENEW_MS, saveClaim, standing } from "../xnat/claims";
 import { LoginNeeded, type XnatClient } from "../xnat/client";
 import { loadForm } from "../xnat/forms";
 import type { Reading, Worklist } from "../xnat/worklist";
@@ -35,6 +35,8 @@ export class ReadPage {
   readonly #section = el("section", { class: "feedback-section", "aria-label": t("Answer") });
   readonly #note = el("p", { class: "warning", role: "alert", hidden: true });
   #claim: Claim | null = null;
+  /** Another window has it. */
+  #lost = false;
 
   constructor(
     private readonly root: HTMLElement,
@@ -84,6 +86,10 @@ export class ReadPage {
     );
     await Promise.all([this.#made.start(), form.then((found) => this.#feedback.load(found, place))]);
     window.setInterval(() => void this.#renew(), RENEW_MS);
+    window.addEventListener("pagehide", () => {
+      if (this.#claim?.state === "open" && !this.#lost)
+        releaseClaim(this.xnat, worklist.project, reading.examId, this.#claim);
+    });
   }
 
   #header(): HTMLElement {
@@ -151,10 +157,11 @@ export class ReadPage {
     const { worklist, reading, tab } = this.shown;
     if (this.#claim?.state === "submitted") return null; // a change of one's own sent answer
     const now = standing(await loadClaim(this.xnat, worklist.project, reading.examId), tab, Date.now());
+    this.#lost = now.kind === "submitted" || now.kind === "elsewhere";
     if (now.kind === "submitted")
       return t("This case was sent from another window. Open it from the worklist to see that answer.");
     if (now.kind === "elsewhere")
-      return t("This case was taken over in another window. What you said is kept as a draft there.");
+      return t("This case was taken over in another window; go on there. Nothing is kept or sent from here any more.");
     return null;
   }
 
@@ -176,12 +183,10 @@ export class ReadPage {
 
   #onKey(event: KeyboardEvent): void {
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-    const target = event.target;
-    if (
-      target instanceof Element &&
-      target.closest("textarea, select, a, button, input:not([type=radio], [type=checkbox])")
-    )
-      return;
+    const target = event.target instanceof Element ? event.target : null;
+    if (target?.closest("textarea, select, input:not([type=radio], [type=checkbox])")) return;
+    // Enter on a link or a button is its own.
+    if (event.key === "Enter" && target?.closest("a, button")) return;
     if (/^[1-9]$/.test(event.key)) this.#feedback.digit(Number(event.key));
     else if (event.key === "Backspace") this.#feedback.takeBack();
     else if (event.key === "Enter") void this.send();

@@ -120,7 +120,7 @@ export class Radiographs {
       button(t("Smaller"), "\u2212", () => this.zoom(1 / ZOOM_STEP)),
       button(t("Larger"), "+", () => this.zoom(ZOOM_STEP)),
       button(t("Invert"), "\u25D0", () => this.invert()),
-      button(t("Reset"), "0", () => this.reset()),
+      button(t("Reset"), "\u21BA", () => this.reset()),
       this.#caption,
     );
   }

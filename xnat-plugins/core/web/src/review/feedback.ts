@@ -31,7 +31,7 @@ export interface FeedbackHooks {
   readonly locked?: boolean;
   /** An answer was stored. */
   readonly sent: (answer: Answer) => void;
-  /** Why nothing may be sent now; `null` if it may. Asked right before sending. */
+  /** Why nothing may be kept or sent now; `null` if it may. Asked right before. */
   readonly refused?: () => Promise<string | null>;
   /** What else is kept with an answer. */
   readonly extra?: () => Pick<AnswerVersion, "times" | "edits">;
@@ -170,10 +170,18 @@ export class Feedback {
       this.#timer = null;
       const [view, place] = [this.#view, this.place];
       if (view === null || place === null) return;
-      this.#writing = saveDraft(this.xnat, place, view.data)
-        .then(() => this.#say("pending", t("Not sent yet; kept as a draft.")))
-        .catch(() => undefined); // a draft that cannot be kept must not disturb: sending tells what is wrong
+      this.#writing = this.#draft(place, view.data);
     }, DRAFT_AFTER_MS);
+  }
+
+  async #draft(place: AnswerPlace, data: AnswerData): Promise<void> {
+    try {
+      const refused = (await this.hooks.refused?.()) ?? null;
+      if (refused === null) await saveDraft(this.xnat, place, data);
+      this.#say(refused === null ? "pending" : "failed", refused ?? t("Not sent yet; kept as a draft."));
+    } catch {
+      // a draft that cannot be kept must not disturb: sending tells what is wrong
+    }
   }
 
   async #send(): Promise<boolean> {

@@ -50,8 +50,8 @@ export const GERMAN_READING: Readonly<Record<string, string>> = {
   Worklist: "Arbeitsliste",
   "This case was sent from another window. Open it from the worklist to see that answer.":
     "Dieser Fall wurde aus einem anderen Fenster gesendet. Öffnen Sie ihn aus der Arbeitsliste, um jene Antwort zu sehen.",
-  "This case was taken over in another window. What you said is kept as a draft there.":
-    "Dieser Fall wurde in einem anderen Fenster übernommen. Was Sie sagten, liegt dort als Entwurf.",
+  "This case was taken over in another window; go on there. Nothing is kept or sent from here any more.":
+    "Dieser Fall wurde in einem anderen Fenster übernommen; machen Sie dort weiter. Von hier wird nichts mehr behalten oder gesendet.",
   "The changed mask is not saved. Save it first, then send.":
     "Die geänderte Maske ist nicht gespeichert. Erst speichern, dann senden.",
   shown: "gezeigt",

@@ -50,8 +50,10 @@ export class WorklistPage {
     );
     this.#next.addEventListener("click", () => this.#goNext());
     window.addEventListener("keydown", (event) => {
-      const free = !event.ctrlKey && !event.altKey && !event.metaKey && !event.repeat;
-      if (!free || (event.target instanceof Element && event.target.closest("select, a, button"))) return;
+      if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+      if (event.target instanceof Element && event.target.closest("select")) return;
+      // Enter on a link or a button is its own.
+      if (event.key === "Enter" && event.target instanceof Element && event.target.closest("a, button")) return;
       if (event.key.toLowerCase() === "n" || event.key === "Enter") this.#goNext();
     });
     this.#render();

@@ -44,9 +44,16 @@ export async function loadClaim(xnat: XnatClient, project: string, examId: strin
 }
 
 export async function saveClaim(xnat: XnatClient, project: string, examId: string, claim: Claim): Promise<void> {
-  await xnat.putJson(fieldsPath(project, examId), {
-    [KEY]: { state: claim.state, tab: claim.tab, opened_at: claim.openedAt, seen_at: claim.seenAt },
-  });
+  await xnat.putJson(fieldsPath(project, examId), written(claim));
+}
+
+/** Let go of a claim while the page closes: another window need not wait until it is stale. */
+export function releaseClaim(xnat: XnatClient, project: string, examId: string, claim: Claim): void {
+  xnat.putOnLeaving(fieldsPath(project, examId), written({ ...claim, seenAt: "" }));
+}
+
+function written(claim: Claim): object {
+  return { [KEY]: { state: claim.state, tab: claim.tab, opened_at: claim.openedAt, seen_at: claim.seenAt } };
 }
 
 /** Claims of several sessions; at most `AT_ONCE` requests at a time, since XNAT has no list of custom fields. */

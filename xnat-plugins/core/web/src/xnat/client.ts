@@ -90,6 +90,14 @@ export class XnatClient {
     }
   }
 
+  /** PUT a small JSON document while the page is left; nobody hears the answer. */
+  putOnLeaving(path: string, body: unknown): void {
+    if (this.#csrf === null) return; // nothing was changed by this page
+    const init = { method: "PUT", headers: { "Content-Type": "application/json" }, keepalive: true };
+    const url = withQuery(path, { XNAT_CSRF: this.#csrf });
+    void this.fetch(url, { ...init, credentials: "same-origin", body: JSON.stringify(body) }).catch(() => undefined);
+  }
+
   /** Change something, with the session's CSRF token; the answer's text. */
   async change(method: "PUT" | "POST" | "DELETE", path: string, what: Change = {}): Promise<string> {
     const body = what.json === undefined ? (what.file ?? what.text) : JSON.stringify(what.json);
