@@ -26,7 +26,6 @@ _EXTRAS = {
     "defusedxml": "hub",
     "highdicom": "images",
     "jinja2": "plugins",
-    "nibabel": "client",
     "numpy": "images",
     "psycopg": "postgres",
     "pydicom": "images",

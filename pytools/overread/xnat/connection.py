@@ -69,6 +69,10 @@ class Request:
         Body as plain text, instead.
     content
         Body as octets, instead.
+    file
+        A file whose octets are the body, instead.
+    content_type
+        Of `content` and `file`.
     """
 
     method: str
@@ -77,6 +81,8 @@ class Request:
     json: Any = None
     text: str | None = None
     content: bytes | None = None
+    file: Path | None = None
+    content_type: str = "application/octet-stream"
 
 
 class Archive(Protocol):
@@ -141,10 +147,16 @@ class XnatArchive:
         if request.text is not None:
             body |= {"data": request.text.encode(), "headers": {"Content-Type": "text/plain"}}
         elif request.content is not None:
-            body |= {"data": request.content, "headers": {"Content-Type": "application/octet-stream"}}
+            body |= {"data": request.content, "headers": {"Content-Type": request.content_type}}
+        elif request.file is not None:
+            body["headers"] = {"Content-Type": request.content_type}
         elif request.json is not None:
             body["json"] = request.json
-        answer = self._ask(request.method, request.path, **body)
+        if request.file is None:
+            answer = self._ask(request.method, request.path, **body)
+        else:
+            with request.file.open("rb") as stream:
+                answer = self._ask(request.method, request.path, data=stream, **body)
         self._expect_success(answer, f"{request.method} {request.path}")
         return answer
 

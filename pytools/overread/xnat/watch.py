@@ -143,7 +143,8 @@ class Watcher:
             # what series there are is known once XNAT has read them into the session's document
             archive.send(Request("POST", f"/data{url}", {"action": "build"}))
             seen.judged = seen.mark = _mark(archive, url) or seen.mark
-        series = tuple(_series(archive, url, needed_keywords(study) | KEYWORDS))
+        keywords = needed_keywords(study) | KEYWORDS
+        series = tuple(summary for _, summary in scan_series(archive, url, keywords))
         accepted = accepts(study.arrival.accept, [one.header for one in series])
         if not accepted.ok:
             return Told(url, "left", f"study {study.id} does not take it: {accepted.reason}")
@@ -253,7 +254,23 @@ def _age_s(row: Mapping[str, Any]) -> float:
     return max(0.0, (last - first).total_seconds())
 
 
-def _series(archive: Archive, url: str, keywords: frozenset[str]) -> Iterator[SeriesSummary]:
+def scan_series(archive: Archive, url: str, keywords: frozenset[str]) -> Iterator[tuple[str, SeriesSummary]]:
+    """Read what a study's rules need of each scan of a session.
+
+    Parameters
+    ----------
+    archive
+        The server.
+    url
+        The session, in the prearchive (``/prearchive/projects/P/…``) or the archive (``/archive/projects/P/…``).
+    keywords
+        Of DICOM, that the rules look at.
+
+    Yields
+    ------
+    str and SeriesSummary
+        The scan's ID, and its series.
+    """
     wanted = {f"{tag >> 16:04X}{tag & 0xFFFF:04X}": k for k in keywords | {_SERIES_UID} if (tag := tag_for_keyword(k))}
     for scan in _rows(archive, f"/data{url}/scans"):
         name = quote(str(scan.get("ID")))
@@ -265,7 +282,7 @@ def _series(archive: Archive, url: str, keywords: frozenset[str]) -> Iterator[Se
                 value = str(row.get("value") or "")
                 header[wanted[digits]] = value.split("\\") if "\\" in value else value
         uid = str(header.pop(_SERIES_UID, "") or name)
-        yield SeriesSummary(uid, len(files), header)
+        yield str(scan.get("ID")), SeriesSummary(uid, len(files), header)
 
 
 def _rows(archive: Archive, path: str, query: Mapping[str, str] | None = None) -> list[Mapping[str, Any]]:
