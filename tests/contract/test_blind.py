@@ -16,8 +16,8 @@ from helpers.study_folder import write_study
 from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
 from overread.study.manifest import load_manifest
-from overread.xnat.blinding import Reading, make_salt, opening, publish_key, read_key, read_salt, write_key
-from overread.xnat.connection import open_archive
+from overread.xnat.blinding import Reading, make_salt, publish_key, read_key, read_salt, write_key
+from overread.xnat.connection import Answer, XnatArchive, open_archive
 
 pytestmark = pytest.mark.slow
 
@@ -216,9 +216,10 @@ def test_a_reader_can_neither_read_the_key_nor_touch_the_record(opened):
 
 def test_nothing_is_told_when_the_act_can_not_be_written_down(opened, monkeypatch):
     hub, _ = opened
-    monkeypatch.setattr(opening, "LOG_RESOURCE", "no/such")
+    monkeypatch.setattr(XnatArchive, "send", lambda self, request: Answer(200, ""))
     result = open_as(hub, "coordinator")
-    assert result.exit_code != 0
+    assert result.exit_code == 1
+    assert "so nothing is told" in result.stderr
     assert "novice" not in result.output
 
 

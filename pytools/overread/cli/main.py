@@ -26,6 +26,7 @@ _EXTRAS = {
     "defusedxml": "hub",
     "highdicom": "images",
     "jinja2": "plugins",
+    "nibabel": "client",
     "numpy": "images",
     "psycopg": "postgres",
     "pydicom": "images",

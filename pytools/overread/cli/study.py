@@ -88,25 +88,31 @@ _ADOPT = click.option(
     "--adopt", is_flag=True, help="Take over what is there already and differs, made by somebody else."
 )
 
+_READERS = click.option(
+    "--readers",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML file of the site that says who reads: groups: {GROUP: [LOGIN, ...]}.",
+)
+
 
 @cli.command("plan")
 @_FILE
 @_SERVER
 @_USER
 @_PORT
+@_READERS
 @_ADOPT
 @_JSON
-def plan_(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: bool, as_json: bool) -> None:
+def plan_(
+    file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
+) -> None:
     """Say in words how the server differs from the manifest FILE, and change nothing.
 
     Exit code 0 when `overread study apply` could do it all, 1 when something is in the way.
     """
-    from overread.xnat.bundle import load_bundle  # noqa: PLC0415 - `overread --help` stays light
-    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415 - `overread --help` stays light
 
-    bundle = load_bundle(file)
-    if dicom_port is not None:
-        bundle = bundle.at_port(dicom_port)
+    bundle = _bundle(file, dicom_port, readers)
     password = find_password(server, user=user)
     with open_archive(server, user=user, password=password) as archive:
         _show_plan(bundle, archive, server=server, adopt=adopt, as_json=as_json)
@@ -148,9 +154,12 @@ def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_
 @_SERVER
 @_USER
 @_PORT
+@_READERS
 @_ADOPT
 @_JSON
-def apply(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: bool, as_json: bool) -> None:
+def apply(
+    file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
+) -> None:
     """Set the study of the manifest FILE up on a server, or bring it up to date there.
 
     `overread study plan` shows before what it will do. The password is taken from OVERREAD_PASSWORD, or from ~/.netrc.
@@ -158,12 +167,9 @@ def apply(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: 
     again).
     """
     from overread.xnat.apply import apply as apply_study  # noqa: PLC0415 - `overread --help` stays light
-    from overread.xnat.bundle import load_bundle  # noqa: PLC0415
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
 
-    bundle = load_bundle(file)
-    if dicom_port is not None:
-        bundle = bundle.at_port(dicom_port)
+    bundle = _bundle(file, dicom_port, readers)
     password = find_password(server, user=user)
     with open_archive(server, user=user, password=password) as archive:
         done = _telling(lambda tell: apply_study(bundle, archive, tell=tell, adopt=adopt), as_json=as_json)
@@ -177,6 +183,19 @@ def apply(file: Path, server: str, user: str, dicom_port: int | None, *, adopt: 
         f"open one at {server.rstrip('/')}/overread/open?study={bundle.manifest.id}&uid=<Study Instance UID>",
         err=True,
     )
+
+
+def _bundle(file: Path, dicom_port: int | None, readers: Path | None) -> StudyBundle:
+    """Read a study, with what the site says of it."""
+    from dataclasses import replace  # noqa: PLC0415 - `overread --help` stays light
+
+    from overread.xnat.bundle import load_bundle  # noqa: PLC0415
+    from overread.xnat.plan_people import read_readers  # noqa: PLC0415
+
+    bundle = load_bundle(file)
+    if dicom_port is not None:
+        bundle = bundle.at_port(dicom_port)
+    return replace(bundle, readers=read_readers(readers, bundle.manifest)) if readers else bundle
 
 
 def _telling(work: Callable[[Callable[[Done], None]], tuple[Done, ...]], *, as_json: bool) -> tuple[Done, ...]:

@@ -89,7 +89,7 @@ def normalise_viewer_seg(
     source_images = single_frames(source_images)
     geometry = geometry_of(source_images)
     decoded = decode_seg(upload, geometry=geometry)
-    _check_belongs(decoded, upload, source_images[0], geometry)
+    check_belongs(decoded, upload, source_images[0], geometry)
     _check_numbers(decoded)
     if not any(decoded.masks.values()):
         raise DataError(
@@ -181,7 +181,21 @@ def _check_reader(reader: str) -> None:
         raise DataError("The reader's login must have 1 to 64 characters, none of them \\ ^ or =: log in with another.")
 
 
-def _check_belongs(decoded: DecodedSeg, upload: Dataset, image: Dataset, geometry: VolumeGeometry) -> None:
+def check_belongs(decoded: DecodedSeg, upload: Dataset, image: Dataset, geometry: VolumeGeometry) -> None:
+    """Demand that a segmentation belongs to a series and lies on its grid.
+
+    Parameters
+    ----------
+    decoded, upload
+        The segmentation.
+    image, geometry
+        Any image of the series, and the grid of all.
+
+    Raises
+    ------
+    DataError
+        With what does not fit.
+    """
     uid = decoded.sop_instance_uid
     series = text_of(image, "SeriesInstanceUID")
     for value, keyword in ((uid, "SOPInstanceUID"), (decoded.series_instance_uid, "SeriesInstanceUID")):

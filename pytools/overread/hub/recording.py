@@ -68,7 +68,7 @@ def own_client(headers: Mapping[str, str]) -> str | None:
     agent = headers.get("user-agent", "")
     if agent.startswith(f"{_AGENT}-"):
         return agent.removeprefix(f"{_AGENT}-").split("/")[0]
-    page = urlsplit(headers.get("referer", "")).path
+    page = headers.get("x-overread-page") or urlsplit(headers.get("referer", "")).path
     if page.startswith(_PAGES[0]) or page == _PAGES[1]:
         return "page " + "/".join(page.split("/")[:3])
     return None

@@ -180,6 +180,9 @@ class Report(Spec):
 
     command: RelativePath
     send_to: tuple[str, ...] = Field((), description="AE titles of receivers, as the sender knows them.")
+    after_result: YesNo = Field(
+        default=False, description="It is made by itself after each result, by an orchestration."
+    )
 
 
 class Runs(Spec):

@@ -63,6 +63,8 @@ class StudyBundle:
         DicomEdit script of its project, if the study brings one.
     report
         The command that makes a DICOM report of an exam, if the study names one.
+    readers
+        Logins of those who read, if the site's file of readers was given.
     reading_form, gate_form
         What readers are asked in a reader study, and who looks at the cases before them.
     """
@@ -77,6 +79,7 @@ class StudyBundle:
     report: Runnable | None = None
     reading_form: FeedbackForm | None = None
     gate_form: FeedbackForm | None = None
+    readers: tuple[str, ...] = ()
 
     def at_port(self, port: int) -> StudyBundle:
         """Give the study's receiver another port, where the manifest's is taken or mapped."""

@@ -10,6 +10,7 @@ from overread.xnat.apply import Done, Outcome
 from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Archive, Request
 from overread.xnat.ownership import is_ours, record_request
+from overread.xnat.plan_chain import chain_name, find_chain
 from overread.xnat.plan_commands import wrapper_id
 from overread.xnat.plan_events import subscriptions
 from overread.xnat.state import SITE_CONFIG, STUDY_CONFIG, ServerState, read_state
@@ -37,6 +38,7 @@ def plan_destroy(bundle: StudyBundle, state: ServerState, *, shared: frozenset[s
         step
         for steps in (
             _subscriptions(bundle, state),
+            _chain(bundle, state),
             _receiver(bundle, state),
             _wrappers(bundle, state),
             _commands(bundle, state, shared),
@@ -100,6 +102,16 @@ def _subscriptions(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
             if have
             else Step(name, "unchanged", "gone")
         )
+
+
+def _chain(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
+    have = find_chain(bundle, state)
+    if have is None:
+        return
+    if state.orchestration == have["id"]:
+        project = bundle.manifest.project
+        yield _removal(f"chain of {project}", state, f"/xapi/orchestration/project/{project}")
+    yield _removal(f"orchestration {chain_name(bundle)}", state, f"/xapi/orchestration/{have['id']}")
 
 
 def _receiver(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:

@@ -15,7 +15,7 @@ from overread.xnat.steps import Action, Step
 
 # Kinds of objects, by the first word of a step's name: made as a whole, and possibly somebody else's. Projects are
 # none of them: they may be there before, and are never removed.
-_KINDS = frozenset({"command", "receiver", "form", "subscription", "anonymisation"})
+_KINDS = frozenset({"command", "receiver", "form", "subscription", "anonymisation", "orchestration", "chain"})
 
 
 def is_object(step: Step) -> bool:

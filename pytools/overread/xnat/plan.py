@@ -13,9 +13,11 @@ from overread.plugins.build import jar_name
 from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.ownership import guarded, with_record
+from overread.xnat.plan_chain import plan_chain
 from overread.xnat.plan_commands import plan_commands
 from overread.xnat.plan_events import plan_events
 from overread.xnat.plan_form import form_uuid, plan_form
+from overread.xnat.plan_people import plan_readers
 from overread.xnat.plan_server import plan_images, plan_server, plan_surroundings
 from overread.xnat.state import SITE_CONFIG, STUDY_CONFIG, ServerState
 from overread.xnat.steps import Step, covers, differences
@@ -56,6 +58,8 @@ def plan(bundle: StudyBundle, state: ServerState, *, adopt: bool = False) -> tup
             plan_commands(bundle, state),
             _receiver(bundle, state),
             plan_surroundings(bundle, state),
+            plan_readers(bundle, state),
+            plan_chain(bundle, state),
             plan_form(bundle, state),
             _study_config(bundle, state),
             _site_config(bundle, state),

@@ -91,14 +91,6 @@ def plan_surroundings(bundle: StudyBundle, state: ServerState) -> Iterator[Step]
     elif state.script.strip() and state.script_enabled:
         detail = "is the project's own, not the study's; one that changes UIDs keeps segmentations from fitting"
         yield Step(name, "note", detail)
-    if state.orchestration is not None:
-        detail = (
-            f"number {state.orchestration} is chosen: its first command starts a chain; see that it is not the study's"
-        )
-        yield Step(f"orchestration of {project}", "note", detail)
-    if bundle.manifest.readers and state.has_project and not state.readers:
-        how = f"add them to {project} in XNAT under Manage Access, as members"
-        yield Step(f"readers of {project}", "note", f"nobody but its owners can see it; {how}")
 
 
 def _version(tested: Tested, have: str, kind: str) -> Step:

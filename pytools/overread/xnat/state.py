@@ -67,8 +67,12 @@ class ServerState:
         The project's anonymisation.
     orchestration
         Number of the one that the project has chosen.
-    readers
-        Logins of members who are no owners.
+    orchestrations
+        All that the user may see.
+    readers, owners
+        Logins of members who are no owners, and of owners.
+    accounts
+        Logins of the site; None when they may not be seen.
     site_config
         The site's table of studies.
     """
@@ -92,7 +96,10 @@ class ServerState:
     script: str = ""
     script_enabled: bool = False
     orchestration: int | None = None
+    orchestrations: Sequence[Mapping[str, Any]] = ()
     readers: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    accounts: frozenset[str] | None = None
 
     def command(self, name: str, version: str) -> Mapping[str, Any] | None:
         """Find a command by name and version."""
@@ -129,6 +136,8 @@ def read_state(archive: Archive, bundle: StudyBundle) -> ServerState:
         forms=_forms(archive, project) if has_project else (),
         study_config=_config(archive, f"/data/projects/{project}/config/{STUDY_CONFIG}") if has_project else None,
         site_config=_site_config(archive),
+        orchestrations=_orchestrations(archive),
+        accounts=_accounts(archive) if bundle.readers else None,
         xnat_version=_xnat_version(archive),
         plugins=_plugins(archive),
     )
@@ -154,6 +163,7 @@ def _with_project(archive: Archive, project: str, state: ServerState) -> ServerS
         script_enabled=enabled is True,
         orchestration=int(number) if isinstance(number, int) and number > 0 else None,
         readers=tuple(sorted(str(row.get("login")) for row in rows if row.get("displayname") != _OWNERS)),
+        owners=tuple(sorted(str(row.get("login")) for row in rows if row.get("displayname") == _OWNERS)),
     )
 
 
@@ -172,6 +182,16 @@ def _made(archive: Archive, project: str) -> frozenset[str] | None:
             "remove it, else objects of others could be changed"
         )
     return frozenset(map(str, names))
+
+
+def _orchestrations(archive: Archive) -> Sequence[Mapping[str, Any]]:
+    value = _quietly(archive, "/xapi/orchestration")
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _accounts(archive: Archive) -> frozenset[str] | None:
+    value = _quietly(archive, "/xapi/users")
+    return frozenset(map(str, value)) if isinstance(value, list) else None
 
 
 def _xnat_version(archive: Archive) -> str:

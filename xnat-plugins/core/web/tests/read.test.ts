@@ -167,7 +167,7 @@ describe("a worklist", () => {
       ["C2", ""],
       ["", ""],
     ]);
-    expect(list.remnant).toEqual({ of: [1], keep: [1] });
+    expect(list.shown.remnant).toEqual({ of: [1], keep: [1] });
   });
 });
 
@@ -179,6 +179,9 @@ describe("what comes with a copy", () => {
     });
     expect(found.map((each) => each.box?.sopInstanceUid ?? null)).toEqual(["1.2", null]);
     expect(readFindings(null)).toEqual([]);
+    const [corners] = readFindings({ findings: [{ side: "left", sop_instance_uid: "1.3", box: [10, 20, 40, 60] }] });
+    expect(corners?.box).toEqual({ sopInstanceUid: "1.3", x: 10, y: 20, width: 30, height: 40 });
+    expect(readFindings({ findings: [{ box: [40, 20, 10, 60] }] })[0]?.box).toBeNull();
   });
 
   it("is measured by the viewer: volumes, remnant, edits", () => {

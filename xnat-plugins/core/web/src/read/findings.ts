@@ -19,8 +19,10 @@ export class FindingsSheet implements Sheet {
   constructor(
     private readonly xnat: XnatClient,
     private readonly examId: string,
-    /** The arm shows what the model found. */
-    private readonly aided: boolean,
+    /** What the model found is shown: the arm says it, or the answer is given. */
+    private aided: boolean,
+    /** Which result is meant, where the exam may have several. */
+    private readonly resultId = "",
   ) {
     show(this.element, this.#found, this.#status, this.#radiographs.element);
     this.#found.hidden = true;
@@ -29,7 +31,7 @@ export class FindingsSheet implements Sheet {
   async start(): Promise<void> {
     const [files, findings] = await Promise.all([
       loadImageFiles(this.xnat, this.examId),
-      this.aided ? loadFindings(this.xnat, this.examId) : null,
+      this.aided ? loadFindings(this.xnat, this.examId, this.resultId) : null,
     ]);
     const loaded = await Promise.all(files.map(async (file) => this.#image(file.path)));
     const images = loaded.filter((each): each is Radiograph => typeof each !== "string");
@@ -46,6 +48,15 @@ export class FindingsSheet implements Sheet {
             all: loaded.length,
             why: [...new Set(broken)].join(" "),
           });
+  }
+
+  /** Show what was withheld until now. */
+  async reveal(): Promise<void> {
+    if (this.aided) return;
+    this.aided = true;
+    const findings = await loadFindings(this.xnat, this.examId, this.resultId);
+    this.#radiographs.mark(findings ?? []);
+    this.#showFindings(findings);
   }
 
   async #image(path: string): Promise<Radiograph | string> {

@@ -9,6 +9,7 @@ import { type Claim, loadClaim, releaseClaim, RENEW_MS, saveClaim, standing } fr
 import { LoginNeeded, type XnatClient } from "../xnat/client";
 import { loadForm } from "../xnat/forms";
 import type { Reading, Worklist } from "../xnat/worklist";
+import { digitKeys } from "./keys";
 import { readUrl, worklistUrl } from "./page-url";
 
 /** What is read: shows the images and tells what was drawn. */
@@ -66,7 +67,7 @@ export class ReadPage {
       this.#header(),
       el("main", { class: "read" }, el("div", { class: "side" }, this.#note, this.#section), this.#made.element),
     );
-    window.addEventListener("keydown", (event) => this.#onKey(event));
+    digitKeys(this.#feedback, () => void this.send());
     const place = {
       project: worklist.project,
       examId: reading.examId,
@@ -177,21 +178,6 @@ export class ReadPage {
   #say(text: string): void {
     this.#note.textContent = text;
     this.#note.hidden = text === "";
-  }
-
-  // --- Keys ---
-
-  #onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-    const target = event.target instanceof Element ? event.target : null;
-    if (target?.closest("textarea, select, input:not([type=radio], [type=checkbox])")) return;
-    // Enter on a link or a button is its own.
-    if (event.key === "Enter" && target?.closest("a, button")) return;
-    if (/^[1-9]$/.test(event.key)) this.#feedback.digit(Number(event.key));
-    else if (event.key === "Backspace") this.#feedback.takeBack();
-    else if (event.key === "Enter") void this.send();
-    else return;
-    event.preventDefault();
   }
 
   /** Send, with what the form says of an accepted case where nothing was said. */

@@ -51,8 +51,11 @@ export class Radiographs {
     if (images.length > 0) this.open(Math.max(first, 0));
   }
 
-  get count(): number {
-    return this.#images.length;
+  /** Draw these on the images that they name. */
+  mark(findings: readonly Finding[]): void {
+    this.#findings = findings;
+    const image = this.#image;
+    if (image !== null) this.#drawBoxes(image);
   }
 
   open(index: number): void {

@@ -98,7 +98,7 @@ export class SegmentationSheet implements Sheet {
 
   #measured(measured: Measured): void {
     if (measured.edits.strokes > 0) this.#edits = measured.edits;
-    show(this.#volumes, volumesTable(measured.segments, this.worklist.segments, this.worklist.remnant));
+    show(this.#volumes, volumesTable(measured.segments, this.worklist.shown));
   }
 
   #say(tone: "quiet" | "pending" | "done" | "failed", text: string): void {

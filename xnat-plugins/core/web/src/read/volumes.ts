@@ -3,14 +3,11 @@
 import { millilitres } from "../study/words";
 import { el } from "../ui/dom";
 import { t } from "../ui/i18n";
-import type { Remnant, SegmentShown } from "../xnat/worklist";
+import type { Remnant, Shown } from "../xnat/shown";
 import type { SegmentMeasured } from "./measured";
 
-export function volumesTable(
-  measured: readonly SegmentMeasured[],
-  named: readonly SegmentShown[],
-  remnant: Remnant | null,
-): HTMLElement {
+export function volumesTable(measured: readonly SegmentMeasured[], shown: Shown): HTMLElement {
+  const { segments: named, remnant } = shown;
   const rows = measured.map((each) => {
     const label = named.find((segment) => segment.number === each.number)?.label ?? each.label;
     return row(label || t("Segment {number}", { number: each.number }), `${millilitres(each.volumeMl)} mL`);

@@ -1,6 +1,7 @@
 import "../styles/base.css";
 import "../styles/review.css";
 import "../styles/longitudinal.css";
+import "../styles/read.css";
 import { app } from "../ui/dom";
 import { runPage, showMessage } from "../ui/trouble";
 import { chooseLanguage, t } from "../ui/i18n";
@@ -8,6 +9,7 @@ import { chooseTheme } from "../ui/settings";
 import { loadLogin } from "../xnat/answers";
 import { XnatClient } from "../xnat/client";
 import { loadReview } from "./data";
+import { FindingsPage } from "./findings-page";
 import { ReviewPage } from "./page";
 
 async function main(): Promise<void> {
@@ -26,7 +28,8 @@ async function main(): Promise<void> {
   const xnat = new XnatClient();
   const [data, login] = await Promise.all([loadReview(xnat, project, experiment), loadLogin(xnat)]);
   document.title = `${t("Review {date}", { date: data.exam.date })} - Overread`;
-  await new ReviewPage(app(), xnat, data, login, query).start();
+  if (data.manifest.page === "findings") await new FindingsPage(app(), xnat, data, login).start();
+  else await new ReviewPage(app(), xnat, data, login, query).start();
 }
 
 void runPage(main, () => window.location.pathname + window.location.search);

@@ -1,6 +1,8 @@
 /** The review page: puts its parts together and keeps them up to date. */
 
 import type { Decision } from "../form/schema";
+import type { Edits, Measured } from "../read/measured";
+import { volumesTable } from "../read/volumes";
 import { millilitres } from "../study/words";
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
@@ -35,6 +37,7 @@ export class ReviewPage {
   readonly #main = el("main", { class: "review" });
   readonly #notes = el("section", { class: "notes", "aria-label": t("Notes") });
   readonly #longitudinal = el("div", { class: "longitudinal-parts" });
+  readonly #volumes = el("section", { class: "volumes-box", "aria-label": t("Volumes") });
   readonly #clock = new Clock();
   readonly #followed: Followed;
   readonly #dates: Dates;
@@ -45,6 +48,7 @@ export class ReviewPage {
   readonly #feedbackSection = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
   #marks: readonly Mark[] = [];
   #cases: readonly Case[] | null = null;
+  #edits: Edits | null = null;
   #known = new Set<string>();
   #waiting: AbortController | null = null;
 
@@ -66,6 +70,7 @@ export class ReviewPage {
     this.#feedback = new Feedback(this.#feedbackSection, xnat, {
       clock: this.#clock,
       keys: "decisions",
+      extra: () => ({ times: this.#clock.times, edits: this.#edits }),
       sent: () => this.#renderData(), // what was hidden until now is shown
     });
     this.#stage = new Stage(
@@ -81,6 +86,7 @@ export class ReviewPage {
         saved: () => void this.#waitForMeasurement(),
         shown: () => setTimeout(() => void this.#prefetchNext(), PREFETCH_AFTER_MS),
         edited: () => this.#clock.edit(),
+        measured: (measured) => this.#showVolumes(measured),
         active: () => this.#clock.active(),
         key: (key) => void this.#onKey(key),
         nothing: () => this.#saveNothing(),
@@ -96,7 +102,9 @@ export class ReviewPage {
       el("div", { class: "side" }, this.#notes, this.#longitudinal, this.#feedbackSection),
       this.#stage.element,
     );
-    show(this.#longitudinal, this.#followed.element, this.#dates.element, this.#priors.element, this.#report.element);
+    const { manifest } = this.data;
+    const followed = [this.#followed.element, this.#dates.element, this.#priors.element];
+    show(this.#longitudinal, ...(manifest.followed ? followed : [this.#volumes]), this.#report.element);
     window.addEventListener("keydown", (event) => {
       if (isTyping(event)) return;
       // A key that moves the focus into a field must not be typed there.
@@ -145,6 +153,12 @@ export class ReviewPage {
     const masks = masksOf(resultsOf(this.#seen(), exam.id));
     this.#report.offer(masks.length > 0);
     this.#stage.setChoices(masks);
+  }
+
+  /** In a study of one exam: the parts of the mask on screen, also while it is corrected. */
+  #showVolumes(measured: Measured): void {
+    this.#edits = measured.edits.strokes > 0 ? measured.edits : this.#edits;
+    show(this.#volumes, el("h2", {}, t("Volumes")), volumesTable(measured.segments, this.data.manifest.shown));
   }
 
   #renderTimeline(): void {
@@ -264,6 +278,7 @@ export class ReviewPage {
   // --- Results that come while the page is open ---
 
   async #waitForMeasurement(): Promise<void> {
+    this.#clock.saved();
     this.#stage.say("pending", t("Saved, measuring\u2026"));
     const outcome = await this.#wait();
     if (outcome === null) return;

@@ -1,6 +1,7 @@
 /** The viewer with its bar: which mask is shown, saving, "nothing there", comparing, and what the viewer tells. */
 
 import { millilitres } from "../study/words";
+import type { Measured } from "../read/measured";
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
 import { type Comparison } from "../xnat/results";
@@ -17,6 +18,8 @@ export interface StageHooks {
   /** Everything of this case is on screen: the next one may be fetched. */
   readonly shown: () => void;
   readonly edited: () => void;
+  /** The viewer measured the mask on screen. */
+  readonly measured: (measured: Measured) => void;
   readonly active: () => void;
   readonly key: (key: string) => void;
   /** Store an empty mask: there is nothing. */
@@ -164,6 +167,9 @@ export class Stage {
         this.#unsaved = true;
         this.hooks.edited();
         this.say("pending", t("Changed, not saved."));
+        break;
+      case "overread:measured":
+        this.hooks.measured(message);
         break;
       case "overread:saving":
         this.say("pending", t("Saving\u2026"));

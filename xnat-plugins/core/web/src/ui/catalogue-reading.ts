@@ -73,6 +73,7 @@ export const GERMAN_READING: Readonly<Record<string, string>> = {
   "Saved as a version of your own.": "Als eigene Version gespeichert.",
   "Segment {number}": "Segment {number}",
   Remnant: "Rest",
+  Volumes: "Volumina",
   "Change this answer": "Diese Antwort ändern",
   "answer the marked question": "markierte Frage beantworten",
   "take back": "zurücknehmen",

@@ -36,19 +36,25 @@ export async function loadImageFiles(xnat: XnatClient, examId: string): Promise<
     .sort((a, b) => a.path.localeCompare(b.path, "en", { numeric: true }));
 }
 
-/** What the model found; `null` where the copy carries no result. */
-export async function loadFindings(xnat: XnatClient, examId: string): Promise<Finding[] | null> {
+const FILES: readonly string[] = ["findings.json", "result.json"];
+
+/** What the model found; `null` where there is no result. `resultId` names one of several. */
+export async function loadFindings(xnat: XnatClient, examId: string, resultId = ""): Promise<Finding[] | null> {
+  for (const id of resultId === "" ? await assessorIds(xnat, examId) : [resultId]) {
+    const where = path("data", "experiments", examId, "assessors", id, "files");
+    const files = tableRows(await xnat.json(where, { format: "json" }));
+    const file = files.find((row) => FILES.includes(row.text("Name")));
+    if (file !== undefined) return readFindings(await xnat.json(file.text("URI")));
+  }
+  return null;
+}
+
+async function assessorIds(xnat: XnatClient, examId: string): Promise<string[]> {
   const answer = await xnat.json(path("data", "experiments", examId, "assessors"), {
     columns: "ID,label,xsiType",
     format: "json",
   });
-  for (const assessor of tableRows(answer)) {
-    const where = path("data", "experiments", examId, "assessors", assessor.text("ID"), "files");
-    const files = tableRows(await xnat.json(where, { format: "json" }));
-    const file = files.find((row) => row.text("Name") === "findings.json");
-    if (file !== undefined) return readFindings(await xnat.json(file.text("URI")));
-  }
-  return null;
+  return tableRows(answer).map((row) => row.text("ID"));
 }
 
 export function readFindings(json: unknown): Finding[] {
@@ -61,12 +67,18 @@ export function readFindings(json: unknown): Finding[] {
         side: row.text("side"),
         class: row.text("class"),
         confidence: row.number("confidence"),
-        box: readBox(each["box"]),
+        box: readBox(each["box"], row.text("sop_instance_uid")),
       };
     });
 }
 
-function readBox(value: unknown): Box | null {
+/** A box as an object, or as left, top, right, bottom of the image that the finding names. */
+function readBox(value: unknown, sopInstanceUid: string): Box | null {
+  if (Array.isArray(value)) {
+    const [left, top, right, bottom] = value.map(Number);
+    const size = { width: Number(right) - Number(left), height: Number(bottom) - Number(top) };
+    return readBox({ x: left, y: top, ...size, sop_instance_uid: sopInstanceUid }, sopInstanceUid);
+  }
   const row = new Row(value);
   const [x, y] = [row.number("x"), row.number("y")];
   const [width, height] = [row.number("width"), row.number("height")];

@@ -2,6 +2,7 @@
 
 import type { Repeatability } from "../study/progression";
 import { XnatClient, XnatError, path } from "./client";
+import { type PageKind, readShown, type Shown } from "./shown";
 import { asArray, isObject, Row } from "./tables";
 
 /** Where a study lives. */
@@ -41,6 +42,11 @@ export interface Manifest {
   readonly repeatability: Repeatability | null;
   readonly blind: Blind;
   readonly editable: boolean;
+  /** A measure is followed over a patient's exams. */
+  readonly followed: boolean;
+  /** What is looked at: masks in the viewer, or radiographs with boxes. */
+  readonly page: PageKind;
+  readonly shown: Shown;
 }
 
 const DEFAULT_INCREASE_PCT = 40;
@@ -93,6 +99,9 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     repeatability: pct === null ? null : { pct, floorMl: noise.number("floor_ml") ?? 0 },
     blind: oneOf(new Row(json["readers"]).text("blind"), ["none", "readers", "result"], "none"),
     editable: asArray(edit["collections"]).length > 0,
+    followed: isObject(json["progression"]),
+    page: oneOf(new Row(json["reading"]).text("page"), ["findings", "segmentation"], "segmentation"),
+    shown: readShown(isObject(json["reading"]) ? json["reading"]["show"] : null),
   };
 }
 

@@ -1,10 +1,10 @@
 /** What a reader has to read: the worklist that `overread readers sync` keeps in the reader's own project. */
 
 import { XnatClient, XnatError, path } from "./client";
+import { type PageKind, readShown, type Shown } from "./shown";
 import { asArray, isObject, Row, tableRows } from "./tables";
 
 export type Role = "reader" | "gate" | "adjudicator";
-export type PageKind = "findings" | "segmentation";
 
 /** One reading: a copy of an exam under a code. */
 export interface Reading {
@@ -18,19 +18,6 @@ export interface Reading {
   readonly arm: string;
   /** When the answer was collected; empty as long as it was not. */
   readonly submittedAt: string;
-}
-
-/** A segment that the study draws, as the manifest names it. */
-export interface SegmentShown {
-  readonly number: number;
-  readonly label: string;
-  readonly color: string;
-}
-
-/** What remains of an organ: of the sum of these segments those that are kept. */
-export interface Remnant {
-  readonly of: readonly number[];
-  readonly keep: readonly number[];
 }
 
 export interface Worklist {
@@ -47,8 +34,7 @@ export interface Worklist {
   readonly total: number;
   /** Date from which the next period's readings come; empty where none is waited for. */
   readonly nextPeriodFrom: string;
-  readonly segments: readonly SegmentShown[];
-  readonly remnant: Remnant | null;
+  readonly shown: Shown;
   readonly readings: readonly Reading[];
 }
 
@@ -73,7 +59,6 @@ export async function loadWorklist(xnat: XnatClient, project: string): Promise<W
 
 export function readWorklist(json: Record<string, unknown>, project: string, sessions: readonly Row[]): Worklist {
   const row = new Row(json);
-  const shown = isObject(json["show"]) ? json["show"] : {};
   const byLabel = new Map(sessions.map((session) => [session.text("label"), session]));
   return {
     project,
@@ -86,8 +71,7 @@ export function readWorklist(json: Record<string, unknown>, project: string, ses
     idleS: Math.max(row.number("idle_s") ?? IDLE_S, 1),
     total: row.number("total") ?? asArray(json["readings"]).length,
     nextPeriodFrom: row.text("next_period_from"),
-    segments: asArray(shown["segments"]).map(readSegment),
-    remnant: readRemnant(shown["remnant"]),
+    shown: readShown(json["show"]),
     readings: asArray(json["readings"]).map((each) => {
       const reading = new Row(each);
       const code = reading.text("session", "code");
@@ -103,17 +87,6 @@ export function readWorklist(json: Record<string, unknown>, project: string, ses
       };
     }),
   };
-}
-
-function readSegment(value: unknown): SegmentShown {
-  const row = new Row(value);
-  return { number: row.number("number") ?? 0, label: row.text("label"), color: row.text("color") };
-}
-
-function readRemnant(value: unknown): Remnant | null {
-  if (!isObject(value)) return null;
-  const numbers = (key: string): number[] => asArray(value[key]).filter((each) => typeof each === "number");
-  return { of: numbers("of"), keep: numbers("keep") };
 }
 
 /** How far the study has come, as `overread readers sync` counts it for the coordinator. */
