@@ -72,8 +72,7 @@ def segment_exam(job: Job) -> None:
     roi = card.output.roi
     found = Segmentation(
         role=role,
-        segment=LESION,
-        mask=mask,
+        segments=((LESION, mask),),
         measurements=(
             Measurement(roi=roi, name="lesion_volume_ml", value=volume_ml, unit="mL", code=VOLUME),
             Measurement(roi=roi, name="lesion_count", value=count, unit="1"),
@@ -83,6 +82,7 @@ def segment_exam(job: Job) -> None:
             Measurement(roi=roi, name="surface_mm2", value=surface_mm2, unit="mm2"),
         ),
         device=network.device,
+        title=LESION.label,
         caption=f"Lesion {volume_ml:.1f} mL, {extent.longest_mm:.0f} mm" if count else "No lesion found",
         origin_mm=origin_mm,
     )

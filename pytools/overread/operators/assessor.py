@@ -38,9 +38,11 @@ class ResultType:
     element
         Root element, such as ``Result``.
     measures
-        Names of the fields that only this study has, in the order of the schema.
+        Names of the numeric fields that only this study has, in the order of the schema.
     code
         Short name; begins labels.
+    texts
+        Names of its other fields; in the schema they stand behind the numeric ones.
     """
 
     prefix: str
@@ -48,6 +50,7 @@ class ResultType:
     element: str
     measures: tuple[str, ...]
     code: str
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,7 @@ def result_xml(kind: ResultType, result: Result, *, assessor: Assessor, context:
     for name in kind.measures:
         value = result.value(name)
         fields[name] = "" if value is None else f"{value:.10g}"
+    fields |= {name: result.texts.get(name, "") for name in kind.texts}
     root = _root(kind.prefix, kind.namespace, kind.element, assessor=assessor, context=context, code=kind.code)
     _add(root, kind.namespace, {name: plain_text(v, limit=_LIMITS.get(name, _LIMIT)) for name, v in fields.items()})
     return _document(root)

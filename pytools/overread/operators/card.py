@@ -7,7 +7,7 @@ else. Sections that are for people alone (training data, evaluation, limits) may
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,23 @@ from overread.study.manifest import SeriesRule
 from overread.study.problems import problems_of
 from overread.study.yamltext import parse_yaml
 
+CardT = TypeVar("CardT", bound=Spec)
 Axis = Literal["S", "I", "P", "A", "L", "R"]
 FileName = Annotated[str, Form(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "write the name of a file beside the card")]
 Sha256 = Annotated[str, Form(r"[0-9a-f]{64}", "write the 64 hexadecimal digits that sha256sum prints")]
 NetClass = Annotated[str, Form(r"monai\.networks\.nets\.[A-Za-z0-9_]+", "name a class of monai.networks.nets")]
 
 
-class Weights(Spec):
-    """The trained parameters."""
+class WeightsFile(Spec):
+    """The file of the trained parameters."""
 
     file: FileName
     sha256: Sha256
+
+
+class Weights(WeightsFile):
+    """The trained parameters."""
+
     framework: Literal["pytorch"] = "pytorch"
     dtype: Literal["float32"] = "float32"
 
@@ -40,7 +46,9 @@ class NetworkSpec(Spec):
 
     cls: NetClass = Field(alias="class")
     arguments: dict[str, Any]
-    activation: Literal["sigmoid"]
+    activation: Literal["sigmoid", "softmax"] = Field(
+        description="sigmoid: each channel by itself; softmax: the first channel is the background."
+    )
 
 
 class Normalisation(Spec):
@@ -114,13 +122,14 @@ class Output(Spec):
 class Plausible(Spec):
     """What a result is expected to be (`overread.operators.plausibility`). What is not set is not looked at."""
 
+    smallest_ml: float | None = Field(default=None, gt=0)
     largest_ml: float | None = Field(default=None, gt=0)
     most_pieces: int | None = Field(default=None, ge=1)
     inside_body: float | None = Field(default=None, gt=0, le=1)
 
 
-class Card(Spec):
-    """A model card."""
+class ModelCard(Spec):
+    """What the card of every model says."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -129,13 +138,9 @@ class Card(Spec):
     title: str = Field(min_length=1)
     intended_use: str = Field(min_length=1)
     weights: Weights
-    network: NetworkSpec
     inputs: dict[str, SeriesRule] = Field(min_length=1)
     optional: tuple[str, ...] = ()
     """Inputs without which the model runs all the same, with a warning. The first input is never one of them."""
-    preprocessing: Preprocessing
-    inference: Inference
-    postprocessing: Postprocessing
     output: Output
     plausible: Plausible = Plausible()
 
@@ -152,14 +157,28 @@ class Card(Spec):
         return self
 
 
+class Card(ModelCard):
+    """The card of a model with one network."""
+
+    network: NetworkSpec
+    preprocessing: Preprocessing
+    inference: Inference
+    postprocessing: Postprocessing
+
+
 def load_card(folder: Path) -> Card:
-    """Read ``card.yaml`` of a model's folder.
+    """Read ``card.yaml`` of a segmentation model's folder.
 
     Raises
     ------
     SpecError
         File, line, path and what is wrong.
     """
+    return load_card_as(Card, folder)
+
+
+def load_card_as(kind: type[CardT], folder: Path) -> CardT:
+    """Read ``card.yaml`` of a model's folder as a card of one kind, or raise SpecError as `load_card` does."""
     path = folder / "card.yaml"
     try:
         text = path.read_text("utf-8")
@@ -169,7 +188,7 @@ def load_card(folder: Path) -> Card:
         ) from error
     document = parse_yaml(text, source=str(path))
     try:
-        return Card.model_validate(document.value)
+        return kind.model_validate(document.value)
     except ValidationError as error:
-        first, *others = problems_of(error, model=Card, source=str(path), lines=document.lines)
+        first, *others = problems_of(error, model=kind, source=str(path), lines=document.lines)
         raise first.error(others=len(others)) from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from overread.errors import DataError, SpecError
-from overread.operators.card import Card
+from overread.operators.card import ModelCard
 from overread.operators.job import Job
 from overread.operators.load import Folder, FoundSeries, load_folder
 from overread.operators.result import InputSeries, Model
@@ -52,7 +52,7 @@ class Exam:
         )
 
 
-def read_exam(job: Job, card: Card) -> Exam:
+def read_exam(job: Job, card: ModelCard) -> Exam:
     """Find, choose and read the series that the study's rules, or else the card's, ask for.
 
     Parameters
@@ -109,7 +109,7 @@ def _first_volume(job: Job, role: str, candidates: Sequence[FoundSeries]) -> tup
     raise faults[0]
 
 
-def _rules_for(card: Card, job: Job) -> dict[str, SeriesRule]:
+def _rules_for(card: ModelCard, job: Job) -> dict[str, SeriesRule]:
     """Return the rules of the roles that the model needs; a study may have more, for the viewer."""
     rules = job.context.rules(card.inputs)
     lacking = sorted(set(card.inputs) - set(rules))

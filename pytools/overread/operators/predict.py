@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
 from overread.errors import DataError, SpecError
-from overread.operators.card import Card, NetworkSpec, load_card
+from overread.operators.card import Card, ModelCard, NetworkSpec, WeightsFile, load_card
 from overread.operators.extract import extracted_brain
 from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
 
@@ -131,26 +131,67 @@ def load_network(folder: Path) -> Network:
         If the weights are not those that the card was written for.
     """
     card = load_card(folder)
-    weights = read_weights(folder, card)
+    state = load_state(folder, card)
+    found = {name.removeprefix(EXTRACT): state.pop(name) for name in list(state) if name.startswith(EXTRACT)}
+    extract = card.preprocessing.extract
+    return Network(
+        card=card,
+        module=build_network(card.network, state, source=folder),
+        extraction=None if extract is None else build_network(extract.network, found, source=folder),
+        device=device_name(),
+    )
+
+
+def device_name() -> str:
+    """Return ``cpu``, or ``cuda`` with the name of the GPU."""
+    import torch  # noqa: PLC0415
+
+    return f"cuda {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
+
+
+def load_state(folder: Path, card: ModelCard) -> dict[str, torch.Tensor]:
+    """Read the weights of a model's folder; from here on torch is deterministic.
+
+    Raises
+    ------
+    DataError
+        If the weights are not those that the card was written for.
+    SpecError
+        If they are no state dict.
+    """
+    weights = read_weights(folder, card.weights)
     import torch  # noqa: PLC0415
 
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a costly check
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        extract = card.preprocessing.extract
-        found = {name.removeprefix(EXTRACT): state.pop(name) for name in list(state) if name.startswith(EXTRACT)}
-        extraction = None if extract is None else _build(extract.network, found)
-        module = _build(card.network, state)
+        state: dict[str, torch.Tensor] = dict(torch.load(weights, map_location="cpu", weights_only=True))
     except Exception as error:
-        raise SpecError(
-            f"Class, arguments and weights do not fit together ({type(error).__name__}): correct network and weights.",
-            source=str(folder / "card.yaml"),
-            path="network",
-        ) from error
-    device = f"cuda {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
-    return Network(card=card, module=module, extraction=extraction, device=device)
+        raise _misfit(folder, error) from error
+    return state
+
+
+def build_network(spec: NetworkSpec, state: dict[str, torch.Tensor], *, source: Path) -> torch.nn.Module:
+    """Return a network with its weights, in evaluation mode, on the GPU if there is one.
+
+    Raises
+    ------
+    SpecError
+        If class, arguments and weights do not fit together; it names the card in the folder `source`.
+    """
+    try:
+        return _build(spec, state)
+    except Exception as error:
+        raise _misfit(source, error) from error
+
+
+def _misfit(folder: Path, error: Exception) -> SpecError:
+    return SpecError(
+        f"Class, arguments and weights do not fit together ({type(error).__name__}): correct network and weights.",
+        source=str(folder / "card.yaml"),
+        path="network",
+    )
 
 
 def build_module(spec: NetworkSpec) -> torch.nn.Module:
@@ -169,19 +210,19 @@ def _build(spec: NetworkSpec, state: dict[str, torch.Tensor]) -> torch.nn.Module
     return ready.to("cuda") if torch.cuda.is_available() else ready
 
 
-def read_weights(folder: Path, card: Card) -> Path:
+def read_weights(folder: Path, weights: WeightsFile) -> Path:
     """Return the path of the weights once they are known to be the card's.
 
     A result names the hash of the weights that made it; weights that were exchanged would make that a lie.
     """
-    path = folder / card.weights.file
+    path = folder / weights.file
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"The weights {path} can't be read: put them beside the card.") from error
-    if found != card.weights.sha256:
+    if found != weights.sha256:
         raise DataError(
-            f"The weights {path} have SHA-256 {found[:12]}…, the card says {card.weights.sha256[:12]}…: restore them, "
+            f"The weights {path} have SHA-256 {found[:12]}…, the card says {weights.sha256[:12]}…: restore them, "
             "or write a card for the new ones."
         )
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Final
 
@@ -18,6 +19,8 @@ Values = NDArray[np.float32]
 _SIDE_PX: Final = 640
 _BAND_PX: Final = 52
 _OUTLINE: Final = (255, 64, 64)
+PART_COLOURS: Final = ((255, 170, 40), (80, 200, 120), (70, 150, 255))
+"""Outlines of the parts of an organ: orange, green, blue."""
 _TEXT: Final = (235, 235, 235)
 _DIM: Final = (170, 170, 170)
 _WINDOW: Final = (1.0, 99.7)
@@ -26,7 +29,16 @@ _LETTERS: Final = (("L", "R"), ("P", "A"), ("S", "I"))
 """Side to which an LPS axis points in the positive and negative direction."""
 
 
-def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption: str, note: str) -> bytes:
+def preview_png(
+    values: Values,
+    mask: Mask,
+    geometry: VolumeGeometry,
+    *,
+    caption: str,
+    note: str,
+    parts: Sequence[Mask] = (),
+    window: tuple[float, float] | None = None,
+) -> bytes:
     """Return a PNG of the largest slice of a mask, or of the middle slice if the mask is empty.
 
     Parameters
@@ -41,8 +53,12 @@ def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption
         First line below the picture. It holds no patient data: previews travel.
     note
         Second, dimmer line.
+    parts
+        Outlined in colours of their own instead of the mask, in the order of `PART_COLOURS`.
+    window
+        Values that become black and white; without it the slice's own range.
     """
-    figure, k = key_slice(values, mask, geometry, side_px=_SIDE_PX)
+    figure, k = key_slice(values, mask, geometry, side_px=_SIDE_PX, parts=parts, window=window)
     picture = Image.new("RGB", (max(figure.width, _SIDE_PX), figure.height + _BAND_PX))
     picture.paste(figure, ((picture.width - figure.width) // 2, 0))
     _caption(picture, f"slice {k + 1}/{geometry.shape[0]}", caption=caption, note=note)
@@ -52,13 +68,20 @@ def preview_png(values: Values, mask: Mask, geometry: VolumeGeometry, *, caption
 
 
 def key_slice(
-    values: Values, mask: Mask, geometry: VolumeGeometry, *, side_px: int, shown_px: int = _SIDE_PX
+    values: Values,
+    mask: Mask,
+    geometry: VolumeGeometry,
+    *,
+    side_px: int,
+    shown_px: int = _SIDE_PX,
+    parts: Sequence[Mask] = (),
+    window: tuple[float, float] | None = None,
 ) -> tuple[Image.Image, int]:
     """Return the slice on which a mask is largest, outlined, with the letters of its sides; and which slice it is.
 
     Parameters
     ----------
-    values, mask, geometry
+    values, mask, geometry, parts, window
         As for `preview_png`.
     side_px
         Length of the picture's longer side.
@@ -71,19 +94,22 @@ def key_slice(
     height_mm, width_mm = geometry.shape[1] * rows_mm, geometry.shape[2] * columns_mm
     scale = side_px / max(height_mm, width_mm)
     size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
-    grey = Image.fromarray(_to_grey(values[k])).resize(size, Image.Resampling.BICUBIC)
-    large = np.asarray(Image.fromarray(mask[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)) > 127  # noqa: PLR2004 - half of 255
+    grey = Image.fromarray(_to_grey(values[k], window)).resize(size, Image.Resampling.BICUBIC)
     width = max(1, round(side_px / shown_px))
-    outline = ndimage.binary_dilation(large, iterations=width) & ~ndimage.binary_erosion(large, iterations=width)
     pixels = np.repeat(np.asarray(grey)[:, :, None], 3, axis=2).copy()
-    pixels[outline] = _OUTLINE
+    for part, colour in zip(parts, PART_COLOURS, strict=False) if parts else [(mask, _OUTLINE)]:
+        plane = Image.fromarray(part[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+        large = np.asarray(plane) > 127  # noqa: PLR2004 - half of 255
+        pixels[ndimage.binary_dilation(large, iterations=width) & ~ndimage.binary_erosion(large, iterations=width)] = (
+            colour
+        )
     figure = Image.fromarray(pixels)
     _letter_sides(figure, geometry, size=round(18 * side_px / shown_px))
     return figure, k
 
 
-def _to_grey(plane: Values) -> NDArray[np.uint8]:
-    low, high = np.percentile(plane, _WINDOW)
+def _to_grey(plane: Values, window: tuple[float, float] | None) -> NDArray[np.uint8]:
+    low, high = window or np.percentile(plane, _WINDOW)
     return np.asarray(np.clip((plane - low) / max(float(high - low), 1e-6), 0.0, 1.0) * 255, dtype=np.uint8)
 
 

@@ -127,6 +127,8 @@ class Result:
     warnings: Sequence[str] = ()
     lesions: tuple[Lesion, ...] = ()
     comparison: Comparison | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What the result says in words, by field of the study's datatype."""
 
     def value(self, name: str) -> float | None:
         """Return a measurement's value, None if it was not measured."""
@@ -155,6 +157,8 @@ class Result:
             "outputs": {name: asdict(item) for name, item in self.outputs.items()},
             "lesions": [asdict(item) | {"centre_mm": list(item.centre_mm)} for item in self.lesions],
         }
+        if self.texts:
+            document["texts"] = dict(self.texts)
         if self.comparison is not None:
             document["comparison"] = asdict(self.comparison)
         check_result(document)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Final
 
@@ -67,27 +67,35 @@ class Segmentation:
     ----------
     role
         Series that was segmented.
-    segment
-        How it is described in DICOM, algorithm and tracking left out.
-    mask
-        (slices, rows, columns) on the grid of the series.
+    segments
+        How each is described in DICOM, algorithm and tracking left out; and its voxels, (slices, rows, columns) on the
+        grid of the series.
     measurements
         In the order of the datatype.
     device
         On which the network ran.
     caption
         What the preview says.
+    title
+        Of all segments together, for the descriptions of the series.
     origin_mm
-        LPS position from which the places of lesions are told (`overread.operators.lesions.head_centre_mm`).
+        LPS position from which the places of lesions are told (`overread.operators.lesions.head_centre_mm`). None:
+        the segments are parts of an organ, not lesions to be told one by one.
+    texts
+        What the result says in words, by field.
+    shown
+        Values that become black and white in the preview; None: the slice's own range.
     """
 
     role: str
-    segment: SegmentInfo
-    mask: NDArray[np.bool_]
+    segments: tuple[tuple[SegmentInfo, NDArray[np.bool_]], ...]
     measurements: tuple[Measurement, ...]
     device: str
     caption: str
-    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    title: str
+    origin_mm: tuple[float, float, float] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    shown: tuple[float, float] | None = None
 
 
 def identify(study_instance_uid: str, inputs: Sequence[InputSeries], model: Model) -> Identity:
@@ -104,7 +112,7 @@ def identify(study_instance_uid: str, inputs: Sequence[InputSeries], model: Mode
 
 
 def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentation) -> None:
-    """Write all files of a run that segmented one thing: SEG, SR, preview, assessor and result.
+    """Write all files of a run that segmented something: SEG, SR, preview, assessor and result.
 
     An empty mask is a result like any other: its SEG lists the segment, with an empty frame on every slice, so that a
     reader can draw what was missed on the segment that is there.
@@ -112,23 +120,33 @@ def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentati
     with job.stage("write", at=0.85):
         volume, series = exam.volumes[found.role], exam.series[found.role]
         identity = identify(series.study_instance_uid, exam.inputs, exam.model)
-        segment = _described(found.segment, exam.model, identity)
+        segments = [(_described(one, exam.model, identity), mask) for one, mask in found.segments]
         seg = write_seg(
             volume.images,
-            {segment.number: found.mask},
-            [segment],
-            info=_about(exam.model, identity, "seg", number=_SEG_SERIES, description=f"AI {segment.label}"),
+            {one.number: mask for one, mask in segments},
+            [one for one, _ in segments],
+            info=_about(exam.model, identity, "seg", number=_SEG_SERIES, description=f"AI {found.title}"),
         )
         report = measurement_report(
             seg,
             volume.images,
-            measurements=_coded(found.measurements, segment.number),
-            info=_about(exam.model, identity, "sr", number=_SR_SERIES, description=f"AI {segment.label}: measurements"),
+            measurements=_coded(found.measurements, found.segments),
+            info=_about(exam.model, identity, "sr", number=_SR_SERIES, description=f"AI {found.title}: measurements"),
             device_uid=derived_uid("device", exam.model.name, exam.model.version),
         )
         outputs = {"seg": write_dicom(job, SEG_NAME, seg), "sr": write_dicom(job, SR_NAME, report)}
+        del seg
         note = f"{exam.model.name} {exam.model.version}. Not for clinical use."
-        picture = preview_png(volume.values, found.mask, volume.geometry, caption=found.caption, note=note)
+        masks = [mask for _, mask in segments]
+        picture = preview_png(
+            volume.values,
+            masks[0] if len(masks) == 1 else np.logical_or.reduce(masks),
+            volume.geometry,
+            caption=found.caption,
+            note=note,
+            parts=masks if len(masks) > 1 else (),
+            window=found.shown,
+        )
         write_atomically(job.output / PREVIEW_NAME, picture)
     result = Result(
         status="ok",
@@ -143,7 +161,8 @@ def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentati
         outputs=outputs,
         timings_s=job.timings_s,
         warnings=job.warnings,
-        lesions=find_lesions([(segment, found.mask)], volume.geometry, origin_mm=found.origin_mm),
+        lesions=find_lesions(segments, volume.geometry, origin_mm=found.origin_mm) if found.origin_mm else (),
+        texts=found.texts,
     )
     more = Provenance(origin="ai", input_fingerprint=identity.fingerprint, collection=identity.collection)
     write_context(job, identity.collection, result)
@@ -218,7 +237,7 @@ def _described(segment: SegmentInfo, model: Model, identity: Identity) -> Segmen
         algorithm_type="AUTOMATIC",
         algorithm_name=model.name,
         algorithm_version=model.version,
-        tracking_id=segment.label,
+        tracking_id=segment.tracking_id or segment.label,
         tracking_uid=derived_uid("tracking", identity.digits, str(segment.number)),
     )
 
@@ -234,10 +253,18 @@ def _about(model: Model, identity: Identity, kind: str, *, number: int, descript
     )
 
 
-def _coded(measurements: Sequence[Measurement], number: int) -> list[SegmentMeasurement]:
-    """Return the measurements that have a name in a code system; a report holds no others."""
+def _coded(
+    measurements: Sequence[Measurement], segments: Sequence[tuple[SegmentInfo, NDArray[np.bool_]]]
+) -> list[SegmentMeasurement]:
+    """Return the measurements of segments that have a name in a code system; a report holds no others.
+
+    A measurement belongs to the segment whose tracking ID (or else label) its ROI names; to the only one if there is
+    one alone.
+    """
+    numbers = {one.tracking_id or one.label: one.number for one, _ in segments}
+    only = segments[0][0].number if len(segments) == 1 else None
     return [
         SegmentMeasurement(segment_number=number, name=m.code, value=m.value, unit=_UNITS[m.unit])
         for m in measurements
-        if m.code is not None and m.unit in _UNITS
+        if m.code is not None and m.unit in _UNITS and (number := numbers.get(m.roi, only)) is not None
     ]

@@ -244,30 +244,32 @@ def _image(
     ds.InstanceNumber = str(k + 1)
     ds.FrameOfReferenceUID = series.frame_of_reference_uid
     ds.PositionReferenceIndicator = ""
-    _place(ds, k, grid)
+    place(ds, k, grid)
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.Rows, ds.Columns = grid.shape[1:]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
-    ds.WindowCenter, ds.WindowWidth = _decimal(window / 2), _decimal(window)
+    ds.WindowCenter, ds.WindowWidth = decimal(window / 2), decimal(window)
     for keyword, value in series.attributes.items():
         setattr(ds, keyword, value)
     ds.PixelData = np.ascontiguousarray(pixels, dtype="<u2").tobytes()
     ds["PixelData"].VR = "OW"
-    ds.file_meta = _file_meta(ds)
+    ds.file_meta = file_meta(ds)
     return ds
 
 
-def _place(ds: Dataset, k: int, grid: ImageGrid) -> None:
+def place(ds: Dataset, k: int, grid: ImageGrid) -> None:
+    """Write into a header where slice `k` of a grid lies."""
     position = (grid.affine_lps @ np.array([k, 0, 0, 1.0]))[:3]
-    ds.ImagePositionPatient = [_decimal(v) for v in position]
-    ds.ImageOrientationPatient = [_decimal(v) for v in (*grid.row_cosine, *grid.column_cosine)]
-    ds.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[2])]
-    ds.SliceThickness = ds.SpacingBetweenSlices = _decimal(grid.spacing_mm[0])
-    ds.SliceLocation = _decimal(float(position @ grid.normal))
+    ds.ImagePositionPatient = [decimal(v) for v in position]
+    ds.ImageOrientationPatient = [decimal(v) for v in (*grid.row_cosine, *grid.column_cosine)]
+    ds.PixelSpacing = [decimal(grid.spacing_mm[1]), decimal(grid.spacing_mm[2])]
+    ds.SliceThickness = ds.SpacingBetweenSlices = decimal(grid.spacing_mm[0])
+    ds.SliceLocation = decimal(float(position @ grid.normal))
 
 
-def _file_meta(ds: Dataset) -> FileMetaDataset:
+def file_meta(ds: Dataset) -> FileMetaDataset:
+    """Return the file meta information of an image in Explicit VR Little Endian."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
@@ -278,7 +280,7 @@ def _file_meta(ds: Dataset) -> FileMetaDataset:
     return meta
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """Return a decimal string of at most 16 characters (PS3.5 6.2, DS)."""
     text = f"{value:.10f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text[:16]
