@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from overread.errors import OverreadError
+from overread.cli.study_options import (
+    ADOPT,
+    FILE,
+    JSON,
+    PORT,
+    READERS,
+    SERVER,
+    USER,
+    dump,
+    line,
+    report_applied,
+    telling,
+)
+from overread.cli.study_promote import export, promote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from overread.xnat.apply import Done
     from overread.xnat.bundle import StudyBundle
     from overread.xnat.connection import Archive
 
-_PARTLY = 3
 _WOULD = {
     "create": "to create",
     "update": "to update",
@@ -27,9 +36,6 @@ _WOULD = {
     "note": "note",
 }
 
-_FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.group("study")
 def cli() -> None:
@@ -37,8 +43,8 @@ def cli() -> None:
 
 
 @cli.command("check")
-@_FILE
-@_JSON
+@FILE
+@JSON
 def check(file: Path, *, as_json: bool) -> None:
     """Say everything that is wrong with the manifest FILE and with what it refers to.
 
@@ -79,30 +85,14 @@ def schema() -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-_SERVER = click.option("--server", required=True, envvar="OVERREAD_SERVER", help="Such as https://xnat.example.org.")
-_USER = click.option("--user", required=True, envvar="OVERREAD_USER", help="An administrator of the server.")
-_PORT = click.option(
-    "--dicom-port", type=click.IntRange(1, 65535), help="Port of the receiver, instead of the manifest's."
-)
-_ADOPT = click.option(
-    "--adopt", is_flag=True, help="Take over what is there already and differs, made by somebody else."
-)
-
-_READERS = click.option(
-    "--readers",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="YAML file of the site that says who reads: groups: {GROUP: [LOGIN, ...]}.",
-)
-
-
 @cli.command("plan")
-@_FILE
-@_SERVER
-@_USER
-@_PORT
-@_READERS
-@_ADOPT
-@_JSON
+@FILE
+@SERVER
+@USER
+@PORT
+@READERS
+@ADOPT
+@JSON
 def plan_(
     file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
 ) -> None:
@@ -119,12 +109,12 @@ def plan_(
 
 
 @cli.command("destroy")
-@_FILE
-@_SERVER
-@_USER
-@_PORT
+@FILE
+@SERVER
+@USER
+@PORT
 @click.option("--keep-data", is_flag=True, help="Needed: exams, results and answers are never removed from here.")
-@_JSON
+@JSON
 def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_data: bool, as_json: bool) -> None:
     """Take the study of the manifest FILE off a server: nothing starts or receives any more, all data stays.
 
@@ -141,22 +131,22 @@ def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_
         bundle = bundle.at_port(dicom_port)
     password = find_password(server, user=user)
     with open_archive(server, user=user, password=password) as archive:
-        told = _telling(lambda tell: destroy_study(bundle, archive, tell=tell), as_json=as_json)
+        told = telling(lambda tell: destroy_study(bundle, archive, tell=tell), as_json=as_json)
     if as_json:
-        _dump(server, bundle.manifest.id, [(i.name, i.outcome, i.detail) for i in told])
+        dump(server, bundle.manifest.id, [(i.name, i.outcome, i.detail) for i in told])
         return
     gone = sum(item.outcome == "updated" for item in told)
     click.echo(f"{gone} removed or switched off. All data of {bundle.manifest.project} is where it was.", err=True)
 
 
 @cli.command("apply")
-@_FILE
-@_SERVER
-@_USER
-@_PORT
-@_READERS
-@_ADOPT
-@_JSON
+@FILE
+@SERVER
+@USER
+@PORT
+@READERS
+@ADOPT
+@JSON
 def apply(
     file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
 ) -> None:
@@ -172,17 +162,8 @@ def apply(
     bundle = _bundle(file, dicom_port, readers)
     password = find_password(server, user=user)
     with open_archive(server, user=user, password=password) as archive:
-        done = _telling(lambda tell: apply_study(bundle, archive, tell=tell, adopt=adopt), as_json=as_json)
-    changed = sum(item.outcome in {"created", "updated"} for item in done)
-    if as_json:
-        _dump(server, bundle.manifest.id, [(i.name, i.outcome, i.detail) for i in done])
-        return
-    receiver = bundle.manifest.receiver
-    click.echo(
-        f"{changed} of {len(done)} changed. Send exams to {receiver.ae_title} at port {receiver.port}; "
-        f"open one at {server.rstrip('/')}/overread/open?study={bundle.manifest.id}&uid=<Study Instance UID>",
-        err=True,
-    )
+        done = telling(lambda tell: apply_study(bundle, archive, tell=tell, adopt=adopt), as_json=as_json)
+    report_applied(bundle, done, server=server, as_json=as_json)
 
 
 def _bundle(file: Path, dicom_port: int | None, readers: Path | None) -> StudyBundle:
@@ -198,25 +179,6 @@ def _bundle(file: Path, dicom_port: int | None, readers: Path | None) -> StudyBu
     return replace(bundle, readers=read_readers(readers, bundle.manifest)) if readers else bundle
 
 
-def _telling(work: Callable[[Callable[[Done], None]], tuple[Done, ...]], *, as_json: bool) -> tuple[Done, ...]:
-    """Do what tells of each of its steps; when it stops half-way, say so and exit with 3."""
-    told: list[Done] = []
-
-    def tell(item: Done) -> None:
-        told.append(item)
-        if not as_json:
-            _line(item.outcome, item.name, item.detail)
-
-    try:
-        return work(tell)
-    except OverreadError as error:
-        if not any(item.outcome in {"created", "updated"} for item in told):
-            raise
-        click.echo(f"Error: {error}", err=True)
-        click.echo("Some of it is done; mend this and run the same command again.", err=True)
-        raise click.exceptions.Exit(_PARTLY) from error
-
-
 def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, adopt: bool, as_json: bool) -> None:
     from overread.xnat.apply import refuse  # noqa: PLC0415
     from overread.xnat.plan import plan  # noqa: PLC0415
@@ -224,9 +186,9 @@ def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, adopt: boo
 
     steps = plan(bundle, read_state(archive, bundle), adopt=adopt)
     if as_json:
-        _dump(server, bundle.manifest.id, [(s.name, s.action, s.detail) for s in steps])
+        dump(server, bundle.manifest.id, [(s.name, s.action, s.detail) for s in steps])
     for step in steps if not as_json else ():
-        _line(_WOULD[step.action], step.name, step.detail)
+        line(_WOULD[step.action], step.name, step.detail)
     refuse(steps)
     if not as_json:
         changes = sum(step.action in {"create", "update", "wait"} for step in steps)
@@ -235,10 +197,5 @@ def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, adopt: boo
         )
 
 
-def _line(outcome: str, name: str, detail: str) -> None:
-    click.echo(f"{outcome:<12} {name}{f'  ({detail})' if detail else ''}")
-
-
-def _dump(server: str, study: str, rows: list[tuple[str, str, str]]) -> None:
-    steps = [{"name": name, "outcome": outcome, "detail": detail} for name, outcome, detail in rows]
-    click.echo(json.dumps({"server": server, "study": study, "steps": steps}, indent=1))
+cli.add_command(export)
+cli.add_command(promote)
