@@ -53,7 +53,7 @@ def measure_collection(job: Job) -> None:
         surface_mm2 = measure.surface_mm2(mask, volume.geometry)
         segments = [(segment, decoded.volume(segment.number, volume.geometry)) for segment in decoded.segments]
         lesions = find_lesions(segments, volume.geometry, origin_mm=head_centre_mm(volume.values, volume.geometry))
-        comparison = None
+        comparison = before = None
         if original is not None:
             before = union_mask(decode_seg(original.seg, geometry=volume.geometry), volume.geometry)
             comparison = compare_masks(mask, before, volume.geometry)
@@ -73,6 +73,7 @@ def measure_collection(job: Job) -> None:
         caption=f"Reader: {volume_ml:.1f} mL, {extent.longest_mm:.0f} mm" if count else "Reader: no lesion",
         lesions=lesions,
         comparison=comparison,
+        before=before,
     )
     write_edit(job, RESULT, edit, series=series, volume=volume, calculator=THIS)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
 from helpers.browser import CHROMIUM_ARGUMENTS, find_chromium
 from helpers.docker_engine import Engine, engine
@@ -101,22 +101,53 @@ def docker_engine() -> Iterator[Engine]:
         yield running
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    """A page of a fresh Chromium, with software rendering for OHIF's WebGL."""
-    arguments = ["--headless=new", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    arguments += ["--ignore-gpu-blocklist", *(each for each in CHROMIUM_ARGUMENTS if each != "--disable-gpu")]
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"),
+class Browsers:
+    """Starts Chromium on profiles that outlive it."""
+
+    def __init__(self, playwright: Playwright, folder: Path) -> None:
+        self._playwright = playwright
+        self._folder = folder
+        self._started: list[BrowserContext] = []
+
+    def page(self, profile: str = "profile") -> Page:
+        """A page of a Chromium with software rendering for OHIF's WebGL."""
+        arguments = ["--headless=new", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        arguments += ["--ignore-gpu-blocklist", *(each for each in CHROMIUM_ARGUMENTS if each != "--disable-gpu")]
+        context = self._playwright.chromium.launch_persistent_context(
+            str(self._folder / profile),
             executable_path=find_chromium(),
             headless=False,  # headless by the flag above: only so does it render as with a screen
             args=arguments,
             viewport={"width": 1280, "height": 800},
         )
         context.set_default_timeout(60_000)
-        yield context.pages[0] if context.pages else context.new_page()
-        context.close()
+        self._started.append(context)
+        return context.pages[0] if context.pages else context.new_page()
+
+    def kill(self, profile: str = "profile") -> None:
+        """End the Chromium of a profile as a crash does: with SIGKILL, nothing said and nothing saved."""
+        lock = self._folder / profile / "SingletonLock"  # a link to host-PID
+        os.kill(int(str(lock.readlink()).rpartition("-")[2]), signal.SIGKILL)
+
+    def close(self) -> None:
+        """End all of them."""
+        for context in self._started:
+            context.close()
+
+
+@pytest.fixture
+def browsers(tmp_path: Path) -> Iterator[Browsers]:
+    """Several Chromiums, for tests that want more than one page."""
+    with sync_playwright() as playwright:
+        started = Browsers(playwright, tmp_path)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browsers: Browsers) -> Page:
+    """A page of a fresh Chromium."""
+    return browsers.page()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -100,7 +101,7 @@ def test_the_volume_is_exactly_that_of_the_stored_voxels(run, original):
     seg = saved(edited_mask(), original)
     done = run(seg)
     assert (done.code, done.error) == (0, "")
-    assert done.files == {"result.json", "assessor.xml", "sr.dcm", "preview.png"}
+    assert done.files == {"result.json", "assessor.xml", "sr.dcm", "preview.png", "difference.png"}
     assert done.measured("lesion_volume_ml") == int(edited_mask().sum()) * VOXEL_ML
     assert done.measured("lesion_volume_ml") == union_volume_ml(seg)
     assert float(fields(done)["lesion_volume_ml"]) == pytest.approx(union_volume_ml(seg), rel=1e-9)
@@ -135,6 +136,12 @@ def test_lesions_and_the_difference_from_the_models_mask_are_told(run, original)
     assert comparison["removed_voxels"] == int((before & ~edited_mask()).sum())
     assert 0 < comparison["dice"] < 1
     assert comparison == done.result["comparison"]
+    red, _, blue = np.moveaxis(np.asarray(Image.open(done.output / "difference.png").convert("RGB")).astype(int), 2, 0)
+    orange, sky = red - blue > 60, blue - red > 60
+    assert orange[:-40].any() == bool(comparison["added_voxels"])
+    assert sky[:-40].any() == bool(comparison["removed_voxels"])
+    assert orange[-40:].any()  # the legend
+    assert sky[-40:].any()
 
 
 def test_the_report_is_the_readers(run, original):

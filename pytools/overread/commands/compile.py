@@ -41,6 +41,7 @@ _OUTPUTS: Mapping[str, tuple[str, str, str]] = {
     "seg": ("seg.dcm", "SEG", "DICOM"),
     "sr": ("sr.dcm", "SR", "DICOM"),
     "preview": ("preview.png", "PREVIEW", "PNG"),
+    "difference": ("difference.png", "DIFFERENCE", "PNG"),
     "picture": ("report.png", "PREVIEW", "PNG"),
     "collection": ("roi-collection.xml", "", ""),
 }

@@ -66,6 +66,8 @@ class Edit:
         What the preview says.
     lesions, comparison
         The parts of the mask, and how it differs from the one that it corrects.
+    before
+        The mask that it corrects, None if there is none.
     """
 
     seg: Dataset
@@ -76,6 +78,7 @@ class Edit:
     caption: str
     lesions: tuple[Lesion, ...] = ()
     comparison: Comparison | None = None
+    before: NDArray[np.bool_] | None = None
 
 
 def find_seg(folder: Path) -> Dataset | None:

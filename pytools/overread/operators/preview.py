@@ -90,15 +90,11 @@ def key_slice(
     """
     areas = mask.sum(axis=(1, 2))
     k = int(np.argmax(areas)) if areas.any() else len(areas) // 2
-    _, rows_mm, columns_mm = geometry.spacing_mm
-    height_mm, width_mm = geometry.shape[1] * rows_mm, geometry.shape[2] * columns_mm
-    scale = side_px / max(height_mm, width_mm)
-    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
-    grey = Image.fromarray(_to_grey(values[k], window)).resize(size, Image.Resampling.BICUBIC)
+    grey = slice_picture(values[k], geometry, side_px=side_px, window=window)
     width = max(1, round(side_px / shown_px))
     pixels = np.repeat(np.asarray(grey)[:, :, None], 3, axis=2).copy()
     for part, colour in zip(parts, PART_COLOURS, strict=False) if parts else [(mask, _OUTLINE)]:
-        plane = Image.fromarray(part[k].astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+        plane = Image.fromarray(part[k].astype(np.uint8) * 255).resize(grey.size, Image.Resampling.BILINEAR)
         large = np.asarray(plane) > 127  # noqa: PLR2004 - half of 255
         pixels[ndimage.binary_dilation(large, iterations=width) & ~ndimage.binary_erosion(large, iterations=width)] = (
             colour
@@ -106,6 +102,17 @@ def key_slice(
     figure = Image.fromarray(pixels)
     _letter_sides(figure, geometry, size=round(18 * side_px / shown_px))
     return figure, k
+
+
+def slice_picture(
+    plane: Values, geometry: VolumeGeometry, *, side_px: int, window: tuple[float, float] | None = None
+) -> Image.Image:
+    """Return a slice in grey and in its true proportions, `side_px` along its longer side."""
+    _, rows_mm, columns_mm = geometry.spacing_mm
+    height_mm, width_mm = geometry.shape[1] * rows_mm, geometry.shape[2] * columns_mm
+    scale = side_px / max(height_mm, width_mm)
+    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
+    return Image.fromarray(_to_grey(plane, window)).resize(size, Image.Resampling.BICUBIC)
 
 
 def _to_grey(plane: Values, window: tuple[float, float] | None) -> NDArray[np.uint8]:

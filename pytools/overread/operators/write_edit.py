@@ -10,6 +10,7 @@ from overread.dicom.seg import ObjectInfo, decode_seg
 from overread.dicom.sr import SegmentMeasurement, measurement_report
 from overread.dicom.volumes import volumes_ml
 from overread.operators.assessor import Provenance, ResultType
+from overread.operators.difference import difference_png
 from overread.operators.edited import Edit
 from overread.operators.ids import derived_uid, edit_label, input_fingerprint
 from overread.operators.job import Job, to_json, write_atomically
@@ -21,6 +22,7 @@ from overread.operators.volume import ImageVolume
 from overread.operators.write import PREVIEW_NAME, RESULT_NAME, SR_NAME, write_dicom, write_result
 
 _SR_SERIES: Final = 912
+DIFFERENCE_NAME: Final = "difference.png"
 
 
 def write_edit(
@@ -42,6 +44,9 @@ def write_edit(
         note = f"Corrects {edit.original.label}." if edit.original else "Drawn by the reader."
         picture = preview_png(volume.values, edit.mask, volume.geometry, caption=edit.caption, note=note)
         write_atomically(job.output / PREVIEW_NAME, picture)
+        if edit.before is not None:
+            shown = difference_png(volume.values, edit.mask, edit.before, volume.geometry)
+            write_atomically(job.output / DIFFERENCE_NAME, shown)
     used = InputSeries(
         role=edit.original.role if edit.original else "image",
         series_instance_uid=series.summary.series_instance_uid,

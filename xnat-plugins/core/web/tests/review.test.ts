@@ -205,7 +205,7 @@ describe("masks", () => {
 
   it("are none, on the images, where the AI found nothing", () => {
     expect(masksOf([result("a", "ai", "", ["9.1"])])).toEqual([
-      { segSeriesUid: "", label: "No mask", imageSeriesUids: ["9.1"], comparison: null },
+      { segSeriesUid: "", label: "No mask", imageSeriesUids: ["9.1"], comparison: null, difference: "" },
     ]);
   });
 });

@@ -10,7 +10,10 @@
  *   {type: 'overread:saved', seriesInstanceUID, sopInstanceUID}, {type: 'overread:save-failed', message}.
  *   {type: 'overread:measured', segments, edits}: volumes of the mask, and what was drawn since it was loaded.
  *   overread:activity, {type: 'overread:key', key} for the page's own keys (a, e, r, n), which the viewer does not get.
- * Messages from the host page: {type: 'overread:save'}, {type: 'overread:brush'} to begin correcting.
+ *   {type: 'overread:draft', draft}: what was drawn and is not saved, for the page to keep;
+ *   {type: 'overread:restored', ok}: answer to overread:restore.
+ * Messages from the host page: {type: 'overread:save'}, {type: 'overread:brush'} to begin correcting,
+ *   {type: 'overread:restore', draft} to go on with a mask that was kept.
  *
  * What is stored here is a draft: OHIF's own SEG writer has known faults, so the server writes it anew.
  */
@@ -235,6 +238,47 @@
     }
   }
 
+  // --- A mask that is not saved, kept by the page, so that it outlives the browser ------------------------------
+
+  const KEEP_AFTER_MS = 1000;
+
+  /** What was changed since the mask was loaded: whole slices, and the segments. */
+  function draftOf(managers, loaded) {
+    const mask = slicesOf(managers);
+    if (!mask || !loaded || loaded.id !== mask.id) return null;
+    const differs = (slice, at) => {
+      const before = loaded.slices[at];
+      return slice.some((value, place) => value !== (before ? before[place] : 0));
+    };
+    return {
+      count: mask.slices.length,
+      slices: mask.slices.flatMap((slice, at) => (differs(slice, at) ? [{ at, values: slice.slice() }] : [])),
+      segments: mask.segments.map((each) => ({ number: each.segmentIndex, label: each.label || "" })),
+    };
+  }
+
+  /** Lay a kept draft over the mask that it was drawn on; false if that is another one. */
+  async function restore(managers, draft) {
+    const { segmentationService, viewportGridService } = managers.servicesManager.services;
+    if (!activeSegmentationId(managers.servicesManager.services)) {
+      const viewportId = viewportGridService.getActiveViewportId();
+      await managers.commandsManager.runCommand("createLabelmapForViewport", { viewportId });
+    }
+    const mask = slicesOf(managers);
+    const fits = (each) => mask.slices[each.at] && mask.slices[each.at].length === each.values.length;
+    if (!mask || mask.slices.length !== draft.count || !draft.slices.every(fits)) return false;
+    const known = new Set(mask.segments.map((each) => each.segmentIndex));
+    for (const segment of draft.segments) {
+      if (known.has(segment.number)) continue;
+      segmentationService.addSegment(mask.id, { segmentIndex: segment.number, label: segment.label });
+    }
+    for (const { at, values } of draft.slices) mask.slices[at].set(values);
+    const common = managers.extensionManager.getModuleEntry("@ohif/extension-cornerstone.utilityModule.common");
+    const { segmentation } = common.exports.getCornerstoneLibraries().cornerstoneTools;
+    segmentation.triggerSegmentationEvents.triggerSegmentationDataModified(mask.id);
+    return true;
+  }
+
   /** Count a slice's voxels by segment, and those that a segment gained and lost. */
   function compare(now, before, voxels, changes) {
     const touched = new Set();
@@ -265,6 +309,22 @@
       if (event.target instanceof Element && event.target.closest('[data-cy="viewport-pane"]')) touched = true;
     };
     let stroke = false;
+    let keeping = 0;
+    const edited = () => {
+      tell({ type: "overread:edited" });
+      clearTimeout(keeping);
+      keeping = setTimeout(() => {
+        const draft = draftOf(managers, measuring.loaded);
+        if (draft && !saving) tell({ type: "overread:draft", draft });
+      }, KEEP_AFTER_MS);
+    };
+    const goOn = async (draft) => {
+      measuring.now(); // what was loaded is known before it is changed
+      const ok = await restore(managers, draft).catch(() => false);
+      tell({ type: "overread:restored", ok });
+      touched = ok;
+      if (ok) edited();
+    };
     window.addEventListener("pointerdown", touch, true);
     window.addEventListener("pointerdown", () => (stroke = true), true);
     const { SEGMENTATION_ADDED, SEGMENTATION_DATA_MODIFIED, SEGMENTATION_LOADING_COMPLETE } =
@@ -274,7 +334,7 @@
       if (!touched) return;
       if (stroke) measuring.strokes += 1;
       stroke = false;
-      tell({ type: "overread:edited" });
+      edited();
     });
     segmentationService.subscribe(SEGMENTATION_ADDED, () => measuring.soon());
     segmentationService.subscribe(SEGMENTATION_LOADING_COMPLETE, () => tell({ type: "overread:mask" }));
@@ -304,6 +364,7 @@
       if (event.origin !== window.location.origin || event.source !== window.parent) return;
       if (event.data && event.data.type === "overread:save") commandsManager.runCommand("reviewSave");
       if (event.data && event.data.type === "overread:brush") startCorrecting(servicesManager.services);
+      if (event.data && event.data.type === "overread:restore") void goOn(event.data.draft);
     });
   }
 

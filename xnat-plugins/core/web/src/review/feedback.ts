@@ -6,6 +6,7 @@
 import type { Decision, Form } from "../form/schema";
 import { submitted } from "../form/values";
 import { FormView } from "../form/view";
+import { readableTime } from "../study/words";
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
 import {
@@ -245,13 +246,6 @@ function answered(answer: Answer): string {
   const when = t("Answered on {when}.", { when: readableTime(answer.submitted_at) });
   if (former === 0) return when;
   return `${when} ${former === 1 ? t("1 former version kept.") : t("{count} former versions kept.", { count: former })}`;
-}
-
-function readableTime(iso: string): string {
-  const time = new Date(iso);
-  if (Number.isNaN(time.getTime())) return iso;
-  const two = (value: number): string => String(value).padStart(2, "0");
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
 function words(error: unknown): string {

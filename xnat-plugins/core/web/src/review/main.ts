@@ -2,6 +2,7 @@ import "../styles/base.css";
 import "../styles/review.css";
 import "../styles/longitudinal.css";
 import "../styles/read.css";
+import "../styles/correcting.css";
 import { app } from "../ui/dom";
 import { runPage, showMessage } from "../ui/trouble";
 import { chooseLanguage, t } from "../ui/i18n";

@@ -1,6 +1,7 @@
 /** Which masks of an exam can be shown, and which one is shown first. */
 
 import { t } from "../ui/i18n";
+import { path } from "../xnat/client";
 import type { Comparison, Result } from "../xnat/results";
 
 export interface Mask {
@@ -10,6 +11,8 @@ export interface Mask {
   readonly imageSeriesUids: readonly string[];
   /** How a correction differs from the AI's mask; `null` for others. */
   readonly comparison: Comparison | null;
+  /** Address of the picture of that difference; empty where there is none. */
+  readonly difference: string;
 }
 
 /** Masks of these results (oldest first), newest edit first, then the AI's, then none. */
@@ -29,8 +32,14 @@ export function masksOf(results: readonly Result[]): Mask[] {
     ...ai.map((result) =>
       maskOf(result, images, t("AI: {model}", { model: `${result.modelName} ${result.modelVersion}`.trim() })),
     ),
-    { segSeriesUid: "", label: t("No mask"), imageSeriesUids: images, comparison: null },
+    { segSeriesUid: "", label: t("No mask"), imageSeriesUids: images, comparison: null, difference: "" },
   ];
+}
+
+/** Where the picture of a correction lies that measured it. */
+function differenceUrl(result: Result): string {
+  const assessor = ["data", "experiments", result.examId, "assessors", result.id];
+  return path(...assessor, "resources", "DIFFERENCE", "files", "difference.png");
 }
 
 function maskOf(result: Result, images: readonly string[], label: string): Mask {
@@ -39,5 +48,6 @@ function maskOf(result: Result, images: readonly string[], label: string): Mask 
     label,
     imageSeriesUids: result.imageSeriesUids.length > 0 ? result.imageSeriesUids : images,
     comparison: result.comparison,
+    difference: result.comparison === null ? "" : differenceUrl(result),
   };
 }

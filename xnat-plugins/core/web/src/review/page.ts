@@ -23,6 +23,7 @@ import { reviewUrl } from "./page-url";
 import { prefetch } from "./prefetch";
 import { missingPriors, Priors } from "./priors";
 import { ReportButton } from "./report";
+import { Rescue } from "./rescue";
 import { rememberSent, takeSent } from "./sent";
 import { Stage } from "./stage";
 import { type ViewerCase, xnatViewerUrl } from "./viewer";
@@ -92,6 +93,7 @@ export class ReviewPage {
         nothing: () => this.#saveNothing(),
       },
       manifest.editable,
+      new Rescue(login, manifest.project, exam.id),
     );
   }
 
@@ -280,10 +282,20 @@ export class ReviewPage {
   async #waitForMeasurement(): Promise<void> {
     this.#clock.saved();
     this.#stage.say("pending", t("Saved, measuring\u2026"));
-    const outcome = await this.#wait();
+    const before = new Set(this.#seen().map((result) => result.id));
+    const mine = (outcome: Outcome): Result | undefined =>
+      outcome.kind === "arrived"
+        ? this.data.results.filter((each) => outcome.resultIds.includes(each.id) && each.reader === this.login).at(-1)
+        : undefined;
+    let outcome = await this.#wait();
+    while (outcome?.kind === "arrived" && mine(outcome) === undefined) {
+      for (const id of outcome.resultIds) this.#known.add(id); // another reader's
+      outcome = await this.#wait();
+    }
     if (outcome === null) return;
+    const others = this.#byOthers(before);
     if (outcome.kind === "arrived") {
-      const fresh = this.data.results.filter((result) => outcome.resultIds.includes(result.id)).at(-1);
+      const fresh = mine(outcome);
       const volume = fresh?.volumeMl ?? null;
       if (fresh !== undefined && fresh.segSeriesUid !== "") this.#stage.nowShows(fresh.segSeriesUid);
       this.#feedback.complete("edit");
@@ -291,13 +303,25 @@ export class ReviewPage {
         "done",
         volume === null
           ? t("Saved; the mask could not be measured.")
-          : t("Saved and measured: {ml} mL.", { ml: millilitres(volume) }),
+          : `${t("Saved and measured: {ml} mL.", { ml: millilitres(volume) })}${others}`,
       );
     } else if (outcome.kind === "failed") {
       this.#stage.say("failed", t("Saved, but measuring failed: {why}.", { why: outcome.reason }));
     } else {
       this.#stage.say("failed", t("Saved, but not measured yet. Reload this page later."));
     }
+  }
+
+  /** Versions that others saved while this page was open, in words. */
+  #byOthers(before: ReadonlySet<string>): string {
+    const { exam } = this.data;
+    return resultsOf(this.#seen(), exam.id)
+      .filter((each) => each.origin === "edited" && each.reader !== this.login && !before.has(each.id))
+      .map((each) => {
+        const who = each.reader || t("a reader");
+        return ` ${t("{reader} saved a version meanwhile ({when}); both are kept.", { reader: who, when: each.storedAt.slice(11, 16) })}`;
+      })
+      .join("");
   }
 
   async #waitForAi(): Promise<void> {

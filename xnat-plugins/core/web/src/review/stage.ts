@@ -1,11 +1,13 @@
 /** The viewer with its bar: which mask is shown, saving, "nothing there", comparing, and what the viewer tells. */
 
-import { millilitres } from "../study/words";
 import type { Measured } from "../read/measured";
+import { millilitres, readableTime } from "../study/words";
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
 import { type Comparison } from "../xnat/results";
+import { Difference } from "./difference";
 import type { Mask } from "./masks";
+import type { Kept, Rescue } from "./rescue";
 import { hasOhif3, type ViewerCase, ViewerFrame, type ViewerMessage } from "./viewer";
 
 export type Tone = "quiet" | "pending" | "done" | "failed";
@@ -33,6 +35,9 @@ export class Stage {
   readonly #nothing = el("button", { type: "button", id: "nothing" }, t("Nothing there"));
   readonly #status = el("p", { class: "status", role: "status", id: "save-status" });
   readonly #comparison = el("p", { class: "comparison", id: "comparison", hidden: true });
+  readonly #offer = el("p", { class: "offer", role: "status", id: "resume-offer", hidden: true });
+  #restoring: Kept | null = null;
+  readonly #difference = new Difference();
   readonly #viewer = new ViewerFrame((message) => this.#onViewer(message));
   #choices: readonly Mask[] = [];
   #shownSeg: string | null = null;
@@ -41,6 +46,7 @@ export class Stage {
   constructor(
     private readonly hooks: StageHooks,
     editable: boolean,
+    private readonly rescue: Rescue,
   ) {
     this.#save.hidden = this.#nothing.hidden = !editable;
     this.#save.disabled = this.#nothing.disabled = true;
@@ -61,7 +67,10 @@ export class Stage {
         this.#nothing,
         this.#status,
         this.#comparison,
+        this.#difference.button,
       ),
+      this.#offer,
+      this.#difference.dialog,
       this.#viewer.element,
     );
   }
@@ -73,6 +82,8 @@ export class Stage {
   async start(): Promise<void> {
     if (await hasOhif3()) {
       this.open(this.#choices[0]);
+      const kept = await this.rescue.find();
+      if (kept !== null) this.#offerToResume(kept);
       return;
     }
     // XNAT's own viewer lists and saves collections itself.
@@ -117,14 +128,53 @@ export class Stage {
     this.#status.className = `status ${tone}`;
   }
 
+  /** What was drawn before the browser ended is there: go on with it, or forget it. */
+  #offerToResume(kept: Kept): void {
+    const resume = el("button", { type: "button", class: "primary small", id: "resume" }, t("Go on with it"));
+    const discard = el("button", { type: "button", class: "small", id: "discard" }, t("Discard"));
+    resume.addEventListener("click", () => {
+      this.#offer.hidden = true;
+      this.#restoring = kept;
+      this.open(this.#choices.find((mask) => mask.segSeriesUid === kept.segSeriesUid));
+    });
+    discard.addEventListener("click", () => {
+      this.#offer.hidden = true;
+      void this.rescue.drop();
+    });
+    const when = readableTime(kept.keptAt);
+    show(
+      this.#offer,
+      t("A mask that you changed and did not save is kept, of {when}.", { when }),
+      " ",
+      resume,
+      " ",
+      discard,
+    );
+    this.#offer.hidden = false;
+  }
+
+  /** The mask that the kept one was drawn on is there. */
+  #restore(): void {
+    const kept = this.#restoring;
+    if (kept === null || kept.segSeriesUid !== this.#shownSeg) return;
+    this.#restoring = null;
+    this.#viewer.post({ type: "overread:restore", draft: kept.draft });
+  }
+
+  #stored(): void {
+    this.#unsaved = false;
+    this.#offer.hidden = true;
+    void this.rescue.drop();
+    this.hooks.saved();
+  }
+
   async #saveNothing(): Promise<void> {
     if (!window.confirm(t("Save a version that says: there is no lesion in this exam?"))) return;
     this.#nothing.disabled = true;
     this.say("pending", t("Saving\u2026"));
     try {
       await this.hooks.nothing();
-      this.#unsaved = false;
-      this.hooks.saved();
+      this.#stored();
     } catch (error) {
       this.say("failed", t("Not saved: {why}", { why: error instanceof Error ? error.message : "" }));
     }
@@ -138,24 +188,33 @@ export class Stage {
       this.#masks.value = this.#shownSeg ?? "";
       return;
     }
+    if (this.#unsaved) void this.rescue.drop();
     this.open(this.#choices.find((mask) => mask.segSeriesUid === this.#masks.value));
   }
 
   /** How the correction on screen differs from the AI's mask. */
   #compare(): void {
-    const comparison = this.#choices.find((mask) => mask.segSeriesUid === this.#shownSeg)?.comparison ?? null;
-    this.#comparison.hidden = comparison === null;
-    this.#comparison.textContent = comparison === null ? "" : comparisonWords(comparison);
+    const mask = this.#choices.find((each) => each.segSeriesUid === this.#shownSeg);
+    const words = mask?.comparison ? comparisonWords(mask.comparison) : "";
+    this.#comparison.hidden = words === "";
+    this.#comparison.textContent = words;
+    this.#difference.offer(words === "" ? "" : (mask?.difference ?? ""), words);
+  }
+
+  /** Everything is on screen. */
+  #complete(): void {
+    this.#restore();
+    this.hooks.shown();
   }
 
   #onViewer(message: ViewerMessage): void {
     switch (message.type) {
       case "overread:ready":
         this.#save.disabled = this.#nothing.disabled = false;
-        if (this.#shownSeg === "") this.hooks.shown();
+        if (this.#shownSeg === "") this.#complete();
         break;
       case "overread:mask":
-        this.hooks.shown();
+        this.#complete();
         break;
       case "overread:activity":
         this.hooks.active();
@@ -175,8 +234,13 @@ export class Stage {
         this.say("pending", t("Saving\u2026"));
         break;
       case "overread:saved":
-        this.#unsaved = false;
-        this.hooks.saved();
+        this.#stored();
+        break;
+      case "overread:draft":
+        if (this.#unsaved) void this.rescue.keep(this.#shownSeg ?? "", message.draft);
+        break;
+      case "overread:restored":
+        if (!message.ok) this.say("failed", t("The kept mask does not fit these images; it stays kept."));
         break;
       case "overread:save-failed": {
         const kept = this.#unsaved ? ` ${t("Your changes are still in the viewer.")}` : "";

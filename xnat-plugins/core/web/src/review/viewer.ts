@@ -7,6 +7,7 @@
 
 import { el } from "../ui/dom";
 import { t } from "../ui/i18n";
+import { type Draft, readDraft } from "./rescue";
 import { type Measured, readMeasured } from "../read/measured";
 
 export interface ViewerCase {
@@ -35,7 +36,13 @@ export type ViewerMessage =
   | ({ readonly type: "overread:measured" } & Measured)
   | { readonly type: "overread:saving" }
   | { readonly type: "overread:saved"; readonly seriesInstanceUID: string; readonly sopInstanceUID: string }
-  | { readonly type: "overread:save-failed"; readonly message: string };
+  | { readonly type: "overread:save-failed"; readonly message: string }
+  | { readonly type: "overread:draft"; readonly draft: Draft }
+  | { readonly type: "overread:restored"; readonly ok: boolean };
+
+/** What the viewer is told. */
+export type ViewerOrder =
+  { readonly type: "overread:save" | "overread:brush" } | { readonly type: "overread:restore"; readonly draft: Draft };
 
 export function viewerUrl(shown: ViewerCase): string {
   const series = [...shown.imageSeriesUids, shown.segSeriesUid].filter((uid) => uid !== "");
@@ -88,7 +95,7 @@ export class ViewerFrame {
   }
 
   /** Tell the viewer what to do. */
-  post(message: { readonly type: "overread:save" | "overread:brush" }): void {
+  post(message: ViewerOrder): void {
     this.element.contentWindow?.postMessage(message, window.location.origin);
   }
 }
@@ -116,6 +123,12 @@ export function readMessage(data: unknown): ViewerMessage | null {
       };
     case "overread:save-failed":
       return { type: "overread:save-failed", message: text("message") };
+    case "overread:restored":
+      return { type: "overread:restored", ok: record["ok"] === true };
+    case "overread:draft": {
+      const draft = readDraft(record["draft"]);
+      return draft === null ? null : { type: "overread:draft", draft };
+    }
     default:
       return null;
   }

@@ -78,3 +78,10 @@ export function sentence(change: Change): string {
   const since = t("since {date}", { date: change.baseline.date });
   return `${value}, ${signed(change.changeMl, 2)} mL, ${percent(change)} ${since}${end}`;
 }
+
+export function readableTime(iso: string): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return iso;
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}`;
+}

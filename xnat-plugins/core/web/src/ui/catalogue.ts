@@ -64,6 +64,21 @@ const GERMAN: Readonly<Record<string, string>> = {
   "+{ml} mL added ({voxels} voxels)": "+{ml} mL hinzugefügt ({voxels} Voxel)",
   "−{ml} mL removed ({voxels} voxels)": "−{ml} mL entfernt ({voxels} Voxel)",
   "Against the AI": "Gegenüber der KI",
+  "A mask that you changed and did not save is kept, of {when}.":
+    "Eine geänderte, nicht gespeicherte Maske ist noch da, von {when}.",
+  "{reader} saved a version meanwhile ({when}); both are kept.":
+    "{reader} hat inzwischen eine Fassung gespeichert ({when}); beide sind erhalten.",
+  "Go on with it": "Damit weitermachen",
+  Discard: "Verwerfen",
+  "The kept mask does not fit these images; it stays kept.":
+    "Die aufgehobene Maske passt nicht zu diesen Bildern; sie bleibt aufgehoben.",
+  "Show what changed": "Änderung zeigen",
+  "What changed against the AI": "Änderung gegenüber der KI",
+  "Orange: added. Blue: removed. White line: in both. The slices that changed most.":
+    "Orange: hinzugefügt. Blau: entfernt. Weiße Linie: in beiden. Die am stärksten geänderten Schichten.",
+  "This correction was measured before such pictures were made.":
+    "Diese Korrektur wurde gemessen, bevor es solche Bilder gab.",
+  Close: "Schließen",
   "No measured exam yet.": "Noch keine gemessene Untersuchung.",
   "Volume over time; the table below has the same values":
     "Volumen im Verlauf; die Tabelle darunter hat dieselben Werte",
