@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage
 
 from helpers import arrivals
 from helpers.arrivals import receiving_hub, wait_for_status
@@ -87,9 +87,9 @@ def nifti(folder: Path) -> Path:
     values = np.transpose(CASE.mask * 1 + (VESSELS & ~CASE.mask) * 7, (2, 1, 0)).astype(np.uint8)
     to_index = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=float)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GEOMETRY.affine_lps @ to_index
-    image = nib.Nifti1Image(values, affine)  # type: ignore[attr-defined, no-untyped-call]
+    image = nib.Nifti1Image(values, affine)
     image.set_qform(affine, code=1)
-    nib.save(image, folder / "drawn.nii.gz")  # type: ignore[attr-defined]
+    nib.save(image, folder / "drawn.nii.gz")
     return folder / "drawn.nii.gz"
 
 
@@ -100,8 +100,9 @@ def rtstruct(folder: Path) -> Path:
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "2.25.77"
-    ds.Modality, ds.StudyInstanceUID, ds.SeriesInstanceUID = "RTSTRUCT", first.StudyInstanceUID, "2.25.78"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID("2.25.77")
+    ds.Modality, ds.StudyInstanceUID = "RTSTRUCT", first.StudyInstanceUID
+    ds.SeriesInstanceUID = UID("2.25.78")
     series = item(SeriesInstanceUID=first.SeriesInstanceUID)
     referenced = item(ReferencedSOPInstanceUID=first.StudyInstanceUID, RTReferencedSeriesSequence=[series])
     frame = item(FrameOfReferenceUID=first.FrameOfReferenceUID, RTReferencedStudySequence=[referenced])
@@ -213,20 +214,20 @@ def strange_name(folder: Path) -> Path:
 
 def coarse(folder: Path) -> Path:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GEOMETRY.affine_lps @ np.diag([1, 2.0, 2.0, 1])
-    image = nib.Nifti1Image(CASE.mask[:, ::2, ::2].astype(np.uint8), affine)  # type: ignore[attr-defined, no-untyped-call]
-    nib.save(image, folder / "coarse.nii")  # type: ignore[attr-defined]
+    image = nib.Nifti1Image(CASE.mask[:, ::2, ::2].astype(np.uint8), affine)
+    nib.save(image, folder / "coarse.nii")
     return folder / "coarse.nii"
 
 
 def unknown_number(folder: Path) -> Path:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GEOMETRY.affine_lps
-    nib.save(nib.Nifti1Image(CASE.mask.astype(np.uint8) * 9, affine), folder / "nine.nii")  # type: ignore[attr-defined, no-untyped-call]
+    nib.save(nib.Nifti1Image(CASE.mask.astype(np.uint8) * 9, affine), folder / "nine.nii")
     return folder / "nine.nii"
 
 
 def nothing(folder: Path) -> Path:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GEOMETRY.affine_lps
-    nib.save(nib.Nifti1Image(np.zeros(CASE.mask.shape, np.uint8), affine), folder / "zero.nii")  # type: ignore[attr-defined, no-untyped-call]
+    nib.save(nib.Nifti1Image(np.zeros(CASE.mask.shape, np.uint8), affine), folder / "zero.nii")
     return folder / "zero.nii"
 
 

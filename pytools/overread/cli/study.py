@@ -166,6 +166,58 @@ def apply(
     report_applied(bundle, done, server=server, as_json=as_json)
 
 
+@cli.command("new")
+@click.argument("name")
+@click.option("--from", "template", required=True, help="The study that it is made from, by its id.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    show_default="this folder",
+    help="A checkout of Overread, or an empty folder.",
+)
+@click.option(
+    "--templates",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="OVERREAD_TEMPLATES",
+    help="Checkout of Overread that holds the studies; needed where only the package is installed.",
+)
+@click.option("--without-weights", is_flag=True, help="Leave the network's weights out: you will train your own.")
+@click.option("--project", default="", help="XNAT project ID, instead of one made from NAME.")
+@click.option("--ae-title", default="", help="AE title, instead of the project's ID.")
+@click.option("--port", type=click.IntRange(1, 65535), help="DICOM port, instead of the next free one.")
+def new(
+    *,
+    name: str,
+    template: str,
+    out: Path,
+    templates: Path | None,
+    without_weights: bool,
+    project: str,
+    ae_title: str,
+    port: int | None,
+) -> None:
+    """Make a study NAME from one that is there: manifest, datatype, forms, image with its tests, all under new names.
+
+    It passes `overread study check` and its tests at once; then change it, file by file, into what you want to study.
+    """
+    from overread.plugins import scaffold  # noqa: PLC0415 - `overread --help` stays light
+
+    root = scaffold.find_root(templates)
+    others = [scaffold.read_template(root, one) for one in scaffold.templates_in(root)]
+    source = scaffold.read_template(root, template)
+    names = scaffold.new_names(
+        name, others=[one.names for one in others], project=project, ae_title=ae_title, port=port
+    )
+    made = scaffold.scaffold(source, names, out, weights=not without_weights)
+    scaffold.write(made, out)
+    click.echo(
+        f"{name}: {len(made.files)} files in {out}; project {names.project}, AE title {names.ae_title}, "
+        f"port {names.port}, results {names.prefix}:{source.datatype.spec.type}"
+    )
+    click.echo(f"Next: overread study check {out / made.manifest}; pytest {out / 'containers' / made.image}", err=True)
+
+
 def _bundle(file: Path, dicom_port: int | None, readers: Path | None) -> StudyBundle:
     """Read a study, with what the site says of it."""
     from dataclasses import replace  # noqa: PLC0415 - `overread --help` stays light
