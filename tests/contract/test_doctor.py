@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
 from helpers.other_server import in_front_of
+from helpers.ports import free_port
 from helpers.study_site import Site, start_site
 
 BUILD = "GET /xapi/siteConfig/buildInfo"
@@ -99,6 +101,16 @@ BAD: dict[str, tuple[dict[str, tuple[int, Any]], str]] = {
     "no role": ({"GET /xapi/events/subscriptions": (403, "")}, "403; admin may not do this, ask an administrator"),
     "no site": ({"GET /xapi/commands": (200, "<html>Welcome</html>")}, "a web page came back instead of data"),
 }
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "export", "destroy"])
+def test_a_server_that_does_not_answer_is_one_line(site: Site, tmp_path: Path, verb: str) -> None:
+    more = {"export": ("--signed-by", "R. Roe", "--out", str(tmp_path / "x.zip")), "destroy": ("--keep-data",)}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    result = site.run("study", verb, str(site.manifest), *more.get(verb, ()), url=nobody)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: nothing answers at {nobody}; check the address, and that the server runs\n"
+    assert not (tmp_path / "x.zip").exists()
 
 
 @pytest.mark.parametrize("name", BAD)

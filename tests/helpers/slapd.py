@@ -48,7 +48,8 @@ def why_no_slapd() -> str | None:
 class Slapd:
     """A running directory. ``ldap_port`` speaks LDAP (with StartTLS), ``ldaps_port`` LDAP over TLS, as localhost."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: str = "127.0.0.1") -> None:
+        self._listen = listen
         self.folder = Path(tempfile.mkdtemp(prefix="overread-slapd-"))
         self.authority = self.folder / "server.pem"
         self.ldap_port, self.ldaps_port = free_port(), free_port()
@@ -71,7 +72,7 @@ class Slapd:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        urls = f"ldap://127.0.0.1:{self.ldap_port} ldaps://localhost:{self.ldaps_port}"
+        urls = f"ldap://{self._listen}:{self.ldap_port} ldaps://localhost:{self.ldaps_port}"
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_PROGRAM, "-f", self.folder / "slapd.conf", "-h", urls, "-d", "0"],

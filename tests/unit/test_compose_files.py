@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
+COMPOSE_SCHEMA = Path("/usr/lib/python3/dist-packages/compose/config/compose_spec.json")
 BACKEND = list(yaml.safe_load_all((COMPOSE / "kubernetes" / "backend.yaml").read_text("utf-8")))
 
 
@@ -60,6 +65,56 @@ def test_docker_compose_reads_the_stack_and_little_is_published(tmp_path: Path, 
         assert "healthcheck" in service or name == "proxy", name
         assert not service.get("privileged"), name
         assert "PASSWORD" not in " ".join(k for k in service.get("environment", {}) if not k.endswith("_FILE")), name
+
+
+def test_the_compose_files_keep_the_specification() -> None:
+    """By the specification's JSON Schema, which Debian's docker-compose carries."""
+    if not COMPOSE_SCHEMA.is_file():
+        pytest.skip("docker-compose is not installed")
+    schema = json.loads(COMPOSE_SCHEMA.read_text("utf-8"))
+    validator = jsonschema.Draft201909Validator(schema)
+    files = sorted(COMPOSE.glob("*.yaml"))
+    assert len(files) == 5
+    for path in files:
+        document = yaml.safe_load(path.read_text("utf-8"))
+        assert [error.message for error in validator.iter_errors(document)] == [], path.name
+        document["services"]["web"] = {"image": "x", "ports": "443"}
+        assert list(validator.iter_errors(document)), "a list of ports is no text: the schema must say so"
+
+
+def test_dockerfiles_are_linted() -> None:
+    """hadolint, with .hadolint.yaml; whoever lets a rule go says why there."""
+    program = Path(sys.executable).with_name("hadolint")
+    files = sorted([*COMPOSE.glob("*/Dockerfile"), *ROOT.glob("containers/*/Dockerfile")])
+    assert len(files) > 5
+    command = [str(program), "--config", str(ROOT / ".hadolint.yaml"), "--no-color", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def artifacts(folder: Path, digest: str) -> subprocess.CompletedProcess[str]:
+    (folder / "artifacts.tsv").write_text(f"# file\nx.war\t1.9.3\t{digest}\thttps://example.org/x.war\n")
+    command = [str(COMPOSE / "xnat" / "check-artifacts"), *(["yes"] if folder.name == "told" else [])]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_build_refuses_what_is_not_pinned_unless_told(tmp_path: Path) -> None:
+    missing = artifacts(tmp_path, "-")
+    assert (missing.returncode, missing.stderr) == (1, "x.war 1.9.3 is not there: run compose/bin/pin\n")
+    (tmp_path / "x.war").write_bytes(b"war")
+    unpinned = artifacts(tmp_path, "-")
+    assert unpinned.returncode == 1
+    assert "x.war 1.9.3 has no digest in artifacts.tsv" in unpinned.stderr
+    other = artifacts(tmp_path, "0" * 64)
+    assert other.returncode == 1
+    assert "is not the file that was pinned" in other.stderr
+    assert artifacts(tmp_path, hashlib.sha256(b"war").hexdigest()).returncode == 0
+    told = tmp_path / "told"
+    told.mkdir()
+    (told / "x.war").write_bytes(b"war")
+    taken = artifacts(told, "-")
+    assert taken.returncode == 0
+    assert hashlib.sha256(b"war").hexdigest() in taken.stderr
 
 
 def test_a_stack_that_is_not_set_up_says_what_to_do(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def plan_chain(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     if not wants_chain(bundle) or bundle.report is None:
         if state.orchestration is not None:
             detail = "its first command starts a chain; see that it is not the study's"
-            yield Step(chosen, "note", f"orchestration {state.orchestration} is chosen: {detail}")
+            yield Step(f"orchestration of {project}", "note", f"number {state.orchestration} is chosen: {detail}")
         return
     name = f"orchestration {chain_name(bundle)}"
     numbers = [wrapper_id(runnable, state) for runnable in (bundle.model, bundle.report)]
