@@ -37,6 +37,8 @@ class SegmentInfo:
         Names under which the drawn thing is followed from object to object.
     anatomic_region
         Where it lies.
+    laterality
+        Modifies the type (context group 244): left or right.
     color_cielab
         RecommendedDisplayCIELabValue as stored: three whole numbers from 0 to 65535.
     """
@@ -52,6 +54,7 @@ class SegmentInfo:
     tracking_uid: str = ""
     anatomic_region: CodedTerm | None = None
     color_cielab: tuple[int, int, int] | None = None
+    laterality: CodedTerm | None = None
 
 
 def describe(segment: SegmentInfo) -> hd.seg.SegmentDescription:
@@ -74,6 +77,9 @@ def describe(segment: SegmentInfo) -> hd.seg.SegmentDescription:
         tracking_id=segment.tracking_id or None,
         anatomic_regions=[segment.anatomic_region.as_code()] if segment.anatomic_region else None,
     )
+    if segment.laterality:
+        modifier = hd.sr.CodedConcept.from_code(segment.laterality.as_code())
+        item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
     if segment.color_cielab:
         item.RecommendedDisplayCIELabValue = list(segment.color_cielab)
     return item
@@ -86,6 +92,7 @@ def parse(item: Dataset) -> SegmentInfo:
     category = _first(item, "SegmentedPropertyCategoryCodeSequence")
     property_type = _first(item, "SegmentedPropertyTypeCodeSequence")
     region = _first(item, "AnatomicRegionSequence")
+    modifier = _first(property_type or Dataset(), "SegmentedPropertyTypeModifierCodeSequence")
     return SegmentInfo(
         number=whole_number(item, "SegmentNumber"),
         label=text_of(item, "SegmentLabel")[:_LO_MAX],
@@ -98,6 +105,7 @@ def parse(item: Dataset) -> SegmentInfo:
         tracking_uid=text_of(item, "TrackingUID"),
         anatomic_region=term_of(region) if region else None,
         color_cielab=_color(item),
+        laterality=term_of(modifier) if modifier else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,12 +38,15 @@ class Original:
         Role of the series that was segmented.
     seg
         The model's segmentation.
+    texts
+        What its result says in words.
     """
 
     label: str
     model: Model
     role: str
     seg: Dataset
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +71,10 @@ class Edit:
         The parts of the mask, and how it differs from the one that it corrects.
     before
         The mask that it corrects, None if there is none.
+    texts
+        What the result says in words, by field.
+    parts, shown
+        For the preview, as in `overread.operators.preview`.
     """
 
     seg: Dataset
@@ -79,6 +86,9 @@ class Edit:
     lesions: tuple[Lesion, ...] = ()
     comparison: Comparison | None = None
     before: NDArray[np.bool_] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[NDArray[np.bool_], ...] = ()
+    shown: tuple[float, float] | None = None
 
 
 def find_seg(folder: Path) -> Dataset | None:
@@ -166,6 +176,7 @@ def _result_with(seg_uid: str, assessors: Path, stored: Mapping[str, Path]) -> O
                 model=Model(**document["model"]),
                 role=str(document["inputs"][0]["role"]),
                 seg=dcmread(stored[seg_uid]),
+                texts=document.get("texts", {}),
             )
     return None
 

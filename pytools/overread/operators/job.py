@@ -50,6 +50,8 @@ class Context:
         For runs on a ROI collection: its label.
     result_label, study_title, progression
         For reports: the result that it is about, the study's title, and the study's progression as base64 of JSON.
+    remnant
+        For organs of which a part is taken out: the part that stays.
     """
 
     project: str = ""
@@ -64,6 +66,7 @@ class Context:
     result_label: str = ""
     study_title: str = ""
     progression: str = ""
+    remnant: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Context:

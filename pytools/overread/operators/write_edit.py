@@ -42,7 +42,10 @@ def write_edit(
         if report is not None:
             outputs["sr"] = report
         note = f"Corrects {edit.original.label}." if edit.original else "Drawn by the reader."
-        picture = preview_png(volume.values, edit.mask, volume.geometry, caption=edit.caption, note=note)
+        picture = preview_png(
+            volume.values, edit.mask, volume.geometry, caption=edit.caption, note=note, parts=edit.parts,
+            window=edit.shown,
+        )  # fmt: skip
         write_atomically(job.output / PREVIEW_NAME, picture)
         if edit.before is not None:
             shown = difference_png(volume.values, edit.mask, edit.before, volume.geometry)
@@ -69,6 +72,7 @@ def write_edit(
         warnings=job.warnings,
         lesions=edit.lesions,
         comparison=edit.comparison,
+        texts=edit.texts,
     )
     more = Provenance(
         origin="edited",

@@ -33,8 +33,9 @@ def test_good_study_is_told_with_what_comes_next(tmp_path: Path) -> None:
     assert result.stderr.startswith("Set it up: overread study apply")
 
 
-def test_shipped_study_is_good() -> None:
-    result = run("study", "check", str(ROOT / "xnat-plugins" / "brain-tumor" / "study.yaml"))
+@pytest.mark.parametrize("study", sorted(path.parent.name for path in (ROOT / "xnat-plugins").glob("*/study.yaml")))
+def test_shipped_study_is_good(study: str) -> None:
+    result = run("study", "check", str(ROOT / "xnat-plugins" / study / "study.yaml"))
     assert result.exit_code == 0, result.stdout
 
 

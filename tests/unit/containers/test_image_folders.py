@@ -14,9 +14,12 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 
 from overread.cli.main import main
+from overread.commands.compile import compile_study
 from overread.commands.label import updated
 from overread.commands.model import Command
 from overread.commands.read import read_command
+from overread.plugins.datatype import load_datatype
+from overread.study.manifest import load_manifest
 
 CONTAINERS = Path(__file__).resolve().parents[3] / "containers"
 IMAGES = sorted(path.parent.name for path in CONTAINERS.glob("*/command.json"))
@@ -65,11 +68,16 @@ def test_a_stale_label_is_found():
 
 
 def test_commands_are_those_that_their_cards_make():
-    """Another command.json, or label, than manifest and cards say is stale."""
-    study = CONTAINERS.parent / "xnat-plugins" / "brain-tumor" / "study.yaml"
-    result = CliRunner().invoke(main, ["command", "compile", "--check", str(study)])
-    assert (result.exit_code, result.stdout) == (0, ""), "run overread command compile"
-    assert result.stderr.startswith(f"{len(IMAGES)} commands, 0 files stale")
+    """Another command.json, or label, than manifests and cards say is stale; and every image is some study's."""
+    used = set()
+    for study in sorted((CONTAINERS.parent / "xnat-plugins").glob("*/study.yaml")):
+        result = CliRunner().invoke(main, ["command", "compile", "--check", str(study)])
+        assert (result.exit_code, result.stdout) == (0, ""), f"run overread command compile {study}"
+        manifest = load_manifest(study.read_text("utf-8"), source=study.name)
+        datatype = load_datatype(study.parent / manifest.result)
+        compiled = compile_study(manifest, near=study.parent, result_type=datatype.xsi_type)
+        used |= {one.folder.name for one in compiled}
+    assert used == set(IMAGES)
 
 
 @pytest.mark.parametrize("image", IMAGES)
