@@ -52,9 +52,8 @@ def measure_collection(job: Job) -> None:
         remnant = liver.remnant_of(said.get("remnant_lobe") or job.context.remnant)
         measurements = liver.measure_liver(masks, volume.geometry, remnant=remnant)
         mask = union_mask(decoded, volume.geometry)
-        comparison = None
-        if before is not None:
-            comparison = compare_masks(mask, union_mask(before, volume.geometry), volume.geometry)
+        corrected = union_mask(before, volume.geometry) if before else None
+        comparison = compare_masks(mask, corrected, volume.geometry) if corrected is not None else None
     values = {measurement.name: measurement.value for measurement in measurements}
     edit = Edit(
         seg=seg,
@@ -64,6 +63,7 @@ def measure_collection(job: Job) -> None:
         reader=text_of(seg, "ContentCreatorName").rstrip("^"),
         caption=f"Reader: {values['total_ml']:.0f} mL, {remnant} remnant {values['remnant_pct']:.0f} %",
         comparison=comparison,
+        before=corrected,
         texts={"remnant_lobe": remnant, "phase": said.get("phase", "")},
         parts=tuple(masks.values()),
         shown=liver.SOFT_TISSUE_HU,
