@@ -104,7 +104,7 @@ $(VENV_STAMP):
 
 # nilearn is wanted for the brain template in its wheel, not for its code: so without what it depends on.
 $(PYTHON_STAMP): $(VENV_STAMP) constraints.txt pyproject.toml
-	PIP_CONSTRAINT=constraints.txt $(PIP) install --quiet --editable '.[all,dev]'
+	PIP_CONSTRAINT=constraints.txt $(PIP) install --quiet --editable '.[all,tensorflow,dev]'
 	PIP_CONSTRAINT=constraints.txt $(PIP) install --quiet --no-deps nilearn
 	@touch $@
 

@@ -19,7 +19,8 @@ CARDS = ("model/card.yaml", "card.yaml")
 Word = Annotated[str, Form(r"[a-z][a-z0-9-]{0,62}", "write a lower-case word with hyphens")]
 Reference = Annotated[str, Form(r"[^:\s]+:[^:\s]+:[^:\s]+", "write image:version:command")]
 Output = Literal[
-    "assessor", "scan", "result", "capture", "pdf", "seg", "sr", "preview", "difference", "picture", "collection"
+    "assessor", "scan", "result", "capture", "pdf", "seg", "sr", "preview", "annotated", "difference", "picture",
+    "collection",
 ]  # fmt: skip
 
 

@@ -42,6 +42,7 @@ _OUTPUTS: Mapping[str, tuple[str, str, str]] = {
     "sr": ("sr.dcm", "SR", "DICOM"),
     "preview": ("preview.png", "PREVIEW", "PNG"),
     "difference": ("difference.png", "DIFFERENCE", "PNG"),
+    "annotated": ("annotated.dcm", "ANNOTATED", "DICOM"),
     "picture": ("report.png", "PREVIEW", "PNG"),
     "collection": ("roi-collection.xml", "", ""),
 }

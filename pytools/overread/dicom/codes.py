@@ -48,3 +48,14 @@ MILLILITRE: Final = CodedTerm("mL", "UCUM", "milliliter")
 MILLIMETRE: Final = CodedTerm("mm", "UCUM", "millimeter")
 ARTIFICIAL_INTELLIGENCE: Final = CodedTerm("123110", "DCM", "Artificial Intelligence")
 """Algorithm family (context group 7162)."""
+
+RIGHT: Final = CodedTerm("24028007", "SCT", "Right")
+LEFT: Final = CodedTerm("7771000", "SCT", "Left")
+"""Laterality (context group 244)."""
+PRESENT: Final = CodedTerm("52101004", "SCT", "Present")
+ABSENT: Final = CodedTerm("2667000", "SCT", "Absent")
+HIP: Final = CodedTerm("24136001", "SCT", "Hip joint")
+FRACTURE: Final = CodedTerm("72704001", "SCT", "Fracture")
+IMPLANT: Final = CodedTerm("40388003", "SCT", "Implant")
+CERTAINTY: Final = CodedTerm("111012", "DCM", "Certainty of Finding")
+PERCENT: Final = CodedTerm("%", "UCUM", "Percent")

@@ -94,19 +94,41 @@ def measurement_report(
         )
     # Frames of a multi-frame image are one image.
     images = [reference_copy(ds) for ds in {text_of(ds, "SOPInstanceUID"): ds for ds in source_images}.values()]
+    groups = [
+        _group(segments[number], found, seg=seg, series_uid=text_of(images[0], "SeriesInstanceUID"))
+        for number, found in sorted(by_segment.items())
+    ]
+    return report_document(
+        groups, evidence=[reference_copy(seg), *images], image=source_images[0], info=info, device_uid=device_uid
+    )
+
+
+def report_document(
+    groups: Sequence[Any], *, evidence: Sequence[Dataset], image: Dataset, info: ObjectInfo, device_uid: str
+) -> Dataset:
+    """Return a measurement report (Comprehensive 3D SR, TID 1500) of some measurement groups.
+
+    Parameters
+    ----------
+    groups
+        highdicom's, at least one.
+    evidence
+        Copies of all that they refer to.
+    image
+        Of the exam: patient and study are taken from it.
+    info, device_uid
+        As for `measurement_report`.
+    """
     report = hd.sr.MeasurementReport(
         observation_context=_observer(info, device_uid),
         procedure_reported=_PROCEDURE.as_code(),
-        imaging_measurements=[
-            _group(segments[number], found, seg=seg, series_uid=text_of(images[0], "SeriesInstanceUID"))
-            for number, found in sorted(by_segment.items())
-        ],
+        imaging_measurements=list(groups),
         title=codes.DCM.ImagingMeasurementReport,
     )
     series_uid, sop_uid = info.uids()
     moment = info.moment()
     sr = hd.sr.Comprehensive3DSR(
-        evidence=[reference_copy(seg), *images],
+        evidence=list(evidence),
         content=report,
         series_instance_uid=series_uid,
         series_number=info.series_number,
@@ -127,7 +149,7 @@ def measurement_report(
         series_date=moment.date(),
         series_time=moment.time(),
     )
-    copy_patient_and_study(source_images[0], sr)
+    copy_patient_and_study(image, sr)
     return as_read(sr)
 
 

@@ -94,6 +94,44 @@ def read_exam(job: Job, card: ModelCard) -> Exam:
     return Exam(model=model, folder=folder, series=series, volumes=volumes)
 
 
+def choose_series_of(
+    job: Job, *, model: Model, rules: Mapping[str, SeriesRule]
+) -> tuple[Exam, Mapping[str, tuple[FoundSeries, ...]]]:
+    """Find the series that could play each role, for a model that looks at all of them and at no volume.
+
+    Parameters
+    ----------
+    job
+        The run; what was left out becomes a warning.
+    model
+        What will be run.
+    rules
+        The card's; the study's own come first.
+
+    Returns
+    -------
+    tuple
+        The exam without volumes, and series by role. A role that nothing plays is not there, and `Exam.missing` says
+        why.
+    """
+    with job.stage("load", at=0.0):
+        wanted = job.context.rules(rules)
+        lacking = sorted(set(rules) - set(wanted))
+        if lacking:
+            raise SpecError(
+                f"The study has no rule for {', '.join(lacking)}, which {model.name} needs: name a series for it.",
+                path="arrival.series",
+            )
+        wanted = {role: wanted[role] for role in rules}
+        folder = load_folder(job.input, keywords=keywords_of(wanted))
+        if folder.warning:
+            job.warn(folder.warning)
+    with job.stage("select", at=0.1):
+        selection = select_inputs(folder, wanted)
+    exam = Exam(model=model, folder=folder, series={}, volumes={}, missing=selection.missing)
+    return exam, selection.inputs
+
+
 def _first_volume(job: Job, role: str, candidates: Sequence[FoundSeries]) -> tuple[FoundSeries, ImageVolume]:
     """Return the first series that is a volume. A copy with a slice missing must not stand before a whole one."""
     faults: list[DataError] = []

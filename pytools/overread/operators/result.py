@@ -90,6 +90,47 @@ class Lesion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle on an image: its left upper corner and its size, in pixels of the image as it is stored."""
+
+    sop_instance_uid: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that was detected.
+
+    Parameters
+    ----------
+    name
+        What was looked at, such as ``hip``.
+    side
+        Of the patient: ``right``, ``left``, ``both`` or ``none``.
+    cls
+        What it was found to be.
+    confidence
+        Probability of that, 0 to 1.
+    box
+        Where.
+    """
+
+    name: str
+    side: str
+    cls: str
+    confidence: float
+    box: Box | None = None
+
+    def as_document(self) -> dict[str, Any]:
+        """Return it as ``result.json`` has it."""
+        box = asdict(self.box) if self.box else None
+        return {"name": self.name, "side": self.side, "class": self.cls, "confidence": self.confidence, "box": box}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A reader's mask beside the one it corrects. `hd95_mm` is None where one of them is empty."""
 
@@ -126,13 +167,17 @@ class Result:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     lesions: tuple[Lesion, ...] = ()
+    findings: tuple[Finding, ...] = ()
     comparison: Comparison | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     """What the result says in words, by field of the study's datatype."""
 
     def value(self, name: str) -> float | None:
-        """Return a measurement's value, None if it was not measured."""
-        return next((m.value for m in self.measurements if m.name == name), None)
+        """Return the number of a field: a measurement, or ``<side>_confidence`` of a finding; None if there is none."""
+        for measurement in self.measurements:
+            if measurement.name == name:
+                return measurement.value
+        return next((f.confidence for f in self.findings if name == f"{f.side}_confidence"), None)
 
     def as_document(self) -> dict[str, Any]:
         """Return the document for ``result.json``.
@@ -151,7 +196,7 @@ class Result:
             "device": self.device,
             "inputs": [asdict(item) for item in self.inputs],
             "measurements": [asdict(item) for item in self.measurements],
-            "findings": [],
+            "findings": [item.as_document() for item in self.findings],
             "timings": {f"{name}_s": seconds for name, seconds in self.timings_s.items()},
             "warnings": list(self.warnings),
             "outputs": {name: asdict(item) for name, item in self.outputs.items()},

@@ -125,13 +125,13 @@ def write_segmentation(job: Job, kind: ResultType, exam: Exam, found: Segmentati
             volume.images,
             {one.number: mask for one, mask in segments},
             [one for one, _ in segments],
-            info=_about(exam.model, identity, "seg", number=_SEG_SERIES, description=f"AI {found.title}"),
+            info=about(exam.model, identity, "seg", number=_SEG_SERIES, description=f"AI {found.title}"),
         )
         report = measurement_report(
             seg,
             volume.images,
             measurements=_coded(found.measurements, found.segments),
-            info=_about(exam.model, identity, "sr", number=_SR_SERIES, description=f"AI {found.title}: measurements"),
+            info=about(exam.model, identity, "sr", number=_SR_SERIES, description=f"AI {found.title}: measurements"),
             device_uid=derived_uid("device", exam.model.name, exam.model.version),
         )
         outputs = {"seg": write_dicom(job, SEG_NAME, seg), "sr": write_dicom(job, SR_NAME, report)}
@@ -242,7 +242,8 @@ def _described(segment: SegmentInfo, model: Model, identity: Identity) -> Segmen
     )
 
 
-def _about(model: Model, identity: Identity, kind: str, *, number: int, description: str) -> ObjectInfo:
+def about(model: Model, identity: Identity, kind: str, *, number: int, description: str) -> ObjectInfo:
+    """Return what an object of a result says of itself: its UIDs are the same whenever the result is."""
     return ObjectInfo(
         series_instance_uid=derived_uid(kind, "series", identity.digits),
         sop_instance_uid=derived_uid(kind, "instance", identity.digits),

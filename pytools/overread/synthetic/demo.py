@@ -13,6 +13,7 @@ from overread.study.problems import did_you_mean
 GENERATORS: Final = {
     "brain": "overread.synthetic.exams",
     "abdomen": "overread.synthetic.abdomen_exams",
+    "hip": "overread.synthetic.hip_exams",
 }
 """Module by name; each has a function ``demo_exams`` without arguments. Nothing else is ever imported by a manifest."""
 
