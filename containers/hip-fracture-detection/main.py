@@ -15,8 +15,8 @@ from overread.operators.detect import Detector
 from overread.operators.exam import Exam, choose_series_of
 from overread.operators.job import Job, image_arguments, run_image
 from overread.operators.keras_card import load_detection_card
-from overread.operators.radiographs import Refused, read_radiographs
-from overread.operators.result import Model
+from overread.operators.radiographs import RadiographImage, Refused, read_radiographs
+from overread.operators.result import Finding, Model
 from overread.operators.write_findings import Meaning, write_findings
 
 MODEL = Path(__file__).parent / "model"
@@ -47,7 +47,8 @@ def detect_in_exam(job: Job) -> None:
     with job.stage("read", at=0.15):
         radiographs = read_radiographs(candidates.get(ROLE, ()), body_parts=card.body_parts)
     refused = list(radiographs.refused)
-    images, findings = [], ()
+    images: list[RadiographImage] = []
+    findings: tuple[Finding, ...] = ()
     if radiographs.images:
         with job.stage("network", at=0.2):
             detector = Detector(MODEL, card)

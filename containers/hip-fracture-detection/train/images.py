@@ -97,7 +97,7 @@ def make_set(name: str, folder: Path, *, limit_s: float, part: tuple[int, int] =
             values[key] = np.array([getattr(e, key) for e in examples])
         partial = path.with_suffix(".part")
         with partial.open("wb") as file:
-            np.savez_compressed(file, **values)
+            np.savez_compressed(file, **values)  # type: ignore[arg-type]
         partial.rename(path)
 
 

@@ -21,7 +21,6 @@ MODEL: Final = Path(__file__).parents[1] / "model"
 _BATCH: Final = 16
 _SPREAD_CELLS: Final = 1.1
 Array = NDArray[np.float32]
-Maker = Callable[[np.random.Generator], tuple[Array, tuple[Array, ...]]]
 
 
 def finder_example(example: Example, card: DetectionCard, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...]]:
@@ -89,7 +88,8 @@ def train(name: str, card: DetectionCard, examples: list[Any], *, steps: int, li
     """Train one network for so many steps, or as long as the time allows, and leave its weights in the folder."""
     tf = keras_nets.tensorflow(threads=1)
     if name == "finder":
-        network, make = keras_nets.build_finder(card.finder), finder_example
+        network = keras_nets.build_finder(card.finder)
+        make: Callable[..., Any] = finder_example
     else:
         network, make = keras_nets.build_classifier(card.classifier, len(card.classes)), classifier_example
     rate = tf.keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=2e-3, warmup_steps=100, alpha=0.01)
@@ -100,7 +100,7 @@ def train(name: str, card: DetectionCard, examples: list[Any], *, steps: int, li
     if manager.latest_checkpoint:
         store.restore(manager.latest_checkpoint)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             found = network(inputs, training=True)
