@@ -92,6 +92,25 @@ def test_dockerfiles_are_linted() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_what_an_image_carries_is_listed(tmp_path: Path) -> None:
+    """With this machine in the image's place: what is asked runs in a shell either way."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\n[ "$8" = -c ] && [ "$7" = overread/hub:0.1.0 ] || exit 1\nexec sh -c "$9"\n')
+    docker.chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = run("sbom", "overread/hub:0.1.0", PATH=path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["metadata"]["component"]["version"]) == ("CycloneDX", "0.1.0")
+    places = [part["purl"] for part in document["components"]]
+    assert f"pkg:pypi/pyyaml@{yaml.__version__}" in places
+    assert len(set(places)) == len(places) == len({part["bom-ref"] for part in document["components"]})
+    other = run("sbom", "no/such:1", PATH=path)
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr.startswith("sbom: no/such:1 can't be asked")
+    assert run("sbom", PATH=path).returncode == 2
+
+
 def artifacts(folder: Path, digest: str) -> subprocess.CompletedProcess[str]:
     (folder / "artifacts.tsv").write_text(f"# file\nx.war\t1.9.3\t{digest}\thttps://example.org/x.war\n")
     command = [str(COMPOSE / "xnat" / "check-artifacts"), *(["yes"] if folder.name == "told" else [])]
