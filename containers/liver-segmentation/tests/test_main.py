@@ -158,11 +158,3 @@ def test_a_scan_that_ends_in_the_liver_carries_a_doubt(image, images, tmp_path):
     done = run_main(image.segment_exam, write_series(tmp_path / "in", upper), tmp_path / "out")
     assert (done.code, done.error) == (0, "")
     assert any("first or last slice" in warning for warning in done.result["warnings"])
-
-
-def test_an_unknown_lobe_is_one_line(image, images, tmp_path):
-    folder = write_series(tmp_path / "in", series(images, "Liver portal")[:2])
-    done = run_main(image.segment_exam, folder, tmp_path / "out", OVERREAD_REMNANT="caudate")
-    assert done.code == 2
-    assert done.error.count("\n") == 1
-    assert "write left or right" in done.error
