@@ -41,7 +41,7 @@ export PYTHONNOUSERSITE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo bench test test-fast test-xnat checks lint types contracts web-test format upgrade clean force
+.PHONY: help setup demo bench images test test-fast test-xnat checks lint types contracts web-test format upgrade clean force
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -71,8 +71,9 @@ lint: $(PYTHON_STAMP)  ## ruff: rules and format
 
 types: $(PYTHON_STAMP)  ## mypy; each image by itself, since each has a main.py
 	$(BIN)/mypy conftest.py pytools tests
-	for image in containers/*/; do \
-		$(BIN)/mypy --exclude /tests/ "$$image" && $(BIN)/mypy $(TEST_TYPES) "$${image}tests" || exit 1; \
+	for main in containers/*/main.py; do \
+		image=$$(dirname "$$main"); \
+		$(BIN)/mypy --exclude /tests/ "$$image" && $(BIN)/mypy $(TEST_TYPES) "$$image/tests" || exit 1; \
 	done
 
 contracts: $(PYTHON_STAMP)  ## who may import whom
@@ -88,6 +89,13 @@ format: $(PYTHON_STAMP)  ## mend what ruff can mend
 
 bench: setup  ## measure speed beside peers
 	$(BIN)/python -m pytest tests/bench $(PYTEST_ARGS)
+
+images: $(PYTHON_STAMP)  ## build the images with Docker: their base, then all of containers/; FIND_LINKS= for wheels
+	docker build --build-arg PIP_FIND_LINKS="$(FIND_LINKS)" -f containers/base/Dockerfile -t overread/base:1.0.0 .
+	for command in containers/*/command.json; do \
+		name=$$($(BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["image"])' "$$command"); \
+		docker build --build-arg PIP_FIND_LINKS="$(FIND_LINKS)" -f "$$(dirname "$$command")/Dockerfile" -t "$$name" . || exit 1; \
+	done
 
 upgrade:  ## write the newest versions that fit together to constraints.txt
 	sh .ci/upgrade-constraints "$(PYTHON)"

@@ -136,9 +136,11 @@ def clinic(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 def build_images(running: Engine) -> None:
-    """Build every image of the study from the root of the repository, as its README says."""
+    """Build the base and the images of the study from the root of the repository, as `make images` does."""
+    build(running, REPOSITORY, dockerfile="containers/base/Dockerfile", tag=tag("base"))
     for image in (SEGMENTATION, CALCULATOR, EXPORTER):
-        build(running, REPOSITORY, dockerfile=f"containers/{image}/Dockerfile", tag=tag(image))
+        path = f"containers/{image}/Dockerfile"
+        build(running, REPOSITORY, dockerfile=path, tag=tag(image), arguments={"BASE": tag("base")})
 
 
 @pytest.fixture(scope="module")

@@ -83,19 +83,36 @@ def test_commands_are_those_that_their_cards_make():
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_dockerfile_keeps_the_rules(image):
     text = (CONTAINERS / image / "Dockerfile").read_text("utf-8")
-    assert "FROM python:3.11-slim" in text
-    assert re.search(r"^USER 1000:1000$", text, re.MULTILINE)
+    assert text.partition("\n")[2].startswith("ARG BASE=overread/base:1.0.0\nFROM ${BASE}\n")
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE)[-1:] in ([], ["1000:1000"])
     assert f"COPY containers/{image}/main.py" in text
     assert "COPY pytools/overread /opt/overread/overread" in text
 
 
+def test_the_base_keeps_the_rules():
+    text = (CONTAINERS / "base" / "Dockerfile").read_text("utf-8")
+    assert "FROM python:3.11-slim" in text
+    assert re.search(r"^USER 1000:1000$", text, re.MULTILINE)
+    assert re.search(r"^WORKDIR /app$", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("image", IMAGES)
-def test_the_requirements_are_those_the_tests_run_with(image):
+def test_the_base_has_what_the_image_needs_or_the_image_adds_it(image):
+    """The process runner installs requirements.txt alone; an engine installs the base's, then the image's if it says so."""
+    base, own = (set(pins(name)) for name in ("base", image))
+    assert base <= own
+    installs = "pip install" in (CONTAINERS / image / "Dockerfile").read_text("utf-8")
+    assert installs == (base < own)
+
+
+def pins(image):
     lines = (CONTAINERS / image / "requirements.txt").read_text("utf-8").splitlines()
-    for line in lines:
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
+    return [text for line in lines if (text := line.partition("#")[0].strip())]
+
+
+@pytest.mark.parametrize("image", ["base", *IMAGES])
+def test_the_requirements_are_those_the_tests_run_with(image):
+    for text in pins(image):
         requirement = Requirement(text)
         assert str(requirement.specifier).startswith("=="), f"{text} is not pinned"
         try:
@@ -122,8 +139,8 @@ def test_main_is_short_and_takes_what_the_command_gives(image):
 
 
 def test_the_calculators_share_an_environment():
-    one, two = ((CONTAINERS / n / "requirements.txt").read_text() for n in ("volume-calculator", "roi-exporter"))
-    assert one == two
+    files = [(CONTAINERS / n / "requirements.txt").read_text() for n in ("base", "volume-calculator", "roi-exporter")]
+    assert files == files[:1] * 3
 
 
 def test_starting_a_calculator_imports_no_network():
