@@ -7,9 +7,12 @@ in advance: voxels whose z-score exceeds a threshold.
 from __future__ import annotations
 
 import hashlib
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 import yaml
 from monai.networks.nets import UNet
@@ -123,3 +126,75 @@ def _state(threshold: float, steepness: float) -> dict[str, Any]:
     state["model.2.conv.weight"][0] = steepness
     state["model.2.conv.bias"].fill_(-steepness * threshold)
     return state
+
+
+def _saved(folder: Path, file: str, **changes: Any) -> Path:
+    """Write the card of a model file that lies in the folder."""
+    digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    told = {"weights__file": file, "weights__sha256": digest, **changes}
+    network = {"activation": "sigmoid"}
+    (folder / "card.yaml").write_text(yaml.safe_dump(card_of(**{"network": network, **told}), sort_keys=False), "utf-8")
+    return folder
+
+
+def write_torchscript(folder: Path, *, threshold: float = 3.0, steepness: float = 40.0, **changes: Any) -> Path:
+    """Write the same model as TorchScript."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = UNet(**ARGUMENTS)
+    network.load_state_dict(_state(threshold, steepness))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated and in use all the same
+        torch.jit.trace(network.eval(), torch.zeros(1, 1, 8, 8, 8)).save(str(folder / "model.ts"))
+    return _saved(folder, "model.ts", weights__framework="torchscript", **changes)
+
+
+def write_bundle(folder: Path, *, threshold: float = 3.0, steepness: float = 40.0, **changes: Any) -> Path:
+    """Write the same model as a MONAI bundle beside the card."""
+    bundle = folder / "bright"
+    (bundle / "models").mkdir(parents=True)
+    (bundle / "configs").mkdir()
+    torch.save(_state(threshold, steepness), bundle / "models" / "model.pt")
+    config = {"device": "$torch.device('cpu')", "network_def": {"_target_": "UNet", **ARGUMENTS}}
+    (bundle / "configs" / "inference.json").write_text(json.dumps(config), "utf-8")
+    return _saved(folder, "bright/models/model.pt", weights__framework="monai-bundle", **changes)
+
+
+def write_onnx(
+    folder: Path, *, threshold: float = 3.0, steepness: float = 40.0, window: int = 48, **changes: Any
+) -> Path:
+    """Write the same model as ONNX with two channels that exclude each other, a fixed window and names of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensor, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    shape = [1, 1, window, window, window]
+    constants = {"steepness": steepness, "shift": -steepness * threshold, "nothing": 0.0}
+    graph = onnx.helper.make_graph(
+        [
+            node("Mul", ["image", "steepness"], ["steep"]),
+            node("Add", ["steep", "shift"], ["lesion"]),
+            node("Mul", ["image", "nothing"], ["ground"]),
+            node("Concat", ["ground", "lesion"], ["logits"], axis=1),
+            node("Identity", ["ground"], ["spare"]),
+        ],
+        "bright",
+        [tensor("image", onnx.TensorProto.FLOAT, shape)],
+        [tensor("spare", onnx.TensorProto.FLOAT, shape), tensor("logits", onnx.TensorProto.FLOAT, [1, 2, *shape[2:]])],
+        [onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [value]) for name, value in constants.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "model.onnx")
+    told = {"weights__framework": "onnx", "weights__input": "image", "weights__output": "logits"}
+    network = {"activation": "softmax", "channel": 1}
+    sizes = {"inference__window": [window] * 3}
+    return _saved(folder, "model.onnx", **{**told, "network": network, **sizes, **changes})
+
+
+def write_triton(folder: Path, *, address: str, **changes: Any) -> Path:
+    """Write the card of the same model on a server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        "framework": "triton", "sha256": "ab" * 32, "address": address, "model": "bright", "model_version": "3",
+        "input": "image", "output": "logits",
+    }  # fmt: skip
+    card = card_of(**{"weights": weights, "network": {"activation": "sigmoid"}, **changes})
+    (folder / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False), "utf-8")
+    return folder

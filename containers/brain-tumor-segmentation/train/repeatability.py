@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--anatomies", nargs="+", default=["mni152", "colin27"])
-    parser.add_argument("--weights", type=Path, default=_MODEL / "weights.pt")
+    parser.add_argument("--weights", type=Path, default=_MODEL)
     parser.add_argument("--out", type=Path, default=_MODEL / "repeatability.json")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

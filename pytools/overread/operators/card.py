@@ -22,7 +22,12 @@ from overread.study.yamltext import parse_yaml
 
 CardT = TypeVar("CardT", bound=Spec)
 Axis = Literal["S", "I", "P", "A", "L", "R"]
-FileName = Annotated[str, Form(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "write the name of a file beside the card")]
+FilePath = Annotated[
+    str, Form(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*", "write the path of a file beside the card")
+]
+HostPort = Annotated[
+    str, Form(r"[A-Za-z0-9_.-]+:[0-9]{1,5}(/[A-Za-z0-9_./-]*)?", "write host:port, such as triton:8000")
+]
 Sha256 = Annotated[str, Form(r"[0-9a-f]{64}", "write the 64 hexadecimal digits that sha256sum prints")]
 NetClass = Annotated[str, Form(r"monai\.networks\.nets\.[A-Za-z0-9_]+", "name a class of monai.networks.nets")]
 
@@ -30,25 +35,49 @@ NetClass = Annotated[str, Form(r"monai\.networks\.nets\.[A-Za-z0-9_]+", "name a 
 class WeightsFile(Spec):
     """The file of the trained parameters."""
 
-    file: FileName
+    file: FilePath
     sha256: Sha256
 
 
 class Weights(WeightsFile):
-    """The trained parameters."""
+    """The trained parameters, in one of five formats.
 
-    framework: Literal["pytorch"] = "pytorch"
+    ``pytorch`` is a state dict of the class that the card names. ``monai-bundle`` is a bundle's ``models/model.pt``,
+    its network that of the bundle's configuration. ``torchscript`` and ``onnx`` are files that hold the network too.
+    ``triton`` is a model on a server; its hash is the card's word, since a server shows nobody its files.
+    """
+
+    file: FilePath = ""
+    framework: Literal["pytorch", "monai-bundle", "torchscript", "onnx", "triton"] = "pytorch"
     dtype: Literal["float32"] = "float32"
+    input: str = Field(default="", description="Name of the input tensor (onnx, triton); empty: the only one.")
+    output: str = Field(default="", description="Name of the output tensor (onnx, triton); empty: the only one.")
+    address: HostPort | None = Field(default=None, description="Of the Triton server, by HTTP.")
+    model: str = Field(default="", description="The model's name on the Triton server.")
+    model_version: str = Field(default="", description="And its version there.")
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        needed = ("address", "model", "model_version") if self.framework == "triton" else ("file",)
+        for name in needed:
+            if not getattr(self, name):
+                raise PydanticCustomError(
+                    "weights",
+                    "a {framework} model needs {name}",
+                    {"framework": self.framework, "name": name, "at": (name,), "mend": "name it"},
+                )
+        return self
 
 
 class NetworkSpec(Spec):
-    """The network that the weights fit into."""
+    """The network that the weights fit into, if they do not bring it along; and what its output means."""
 
-    cls: NetClass = Field(alias="class")
-    arguments: dict[str, Any]
-    activation: Literal["sigmoid", "softmax"] = Field(
-        description="sigmoid: each channel by itself; softmax: the first channel is the background."
+    cls: NetClass | None = Field(default=None, alias="class")
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    activation: Literal["sigmoid", "softmax", "none"] = Field(
+        description="sigmoid: each channel by itself; softmax: they exclude each other; none: it is a probability."
     )
+    channel: int = Field(default=0, ge=0, description="The output's channel that is the segment, from 0.")
 
 
 class Normalisation(Spec):
@@ -67,6 +96,27 @@ class Normalisation(Spec):
         inside = values[foreground]
         scores = (values - inside.mean()) / max(float(inside.std()), 1e-6)
         return np.asarray(np.clip(scores, *self.clip), dtype=np.float32), foreground
+
+
+class Window(Spec):
+    """A window of values, such as Hounsfield units, brought to a range; foreground is what exceeds its lower end."""
+
+    method: Literal["window"]
+    window: tuple[float, float]
+    to: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.window[0] >= self.window[1]:
+            raise PydanticCustomError("window", "the window is empty", {"at": ("window",), "mend": "write low, high"})
+        return self
+
+    def apply(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a volume's values in the range, cut off at its ends, and its foreground."""
+        low, high = self.window
+        share = (np.clip(values, low, high) - low) / (high - low)
+        scaled = self.to[0] + share * (self.to[1] - self.to[0])
+        return np.asarray(scaled, dtype=np.float32), values > low
 
 
 class Extraction(Spec):
@@ -89,7 +139,7 @@ class Preprocessing(Spec):
     interpolation: Literal["linear"]
     antialias: float = Field(ge=0)
     extract: Extraction | None = None
-    normalisation: Normalisation
+    normalisation: Annotated[Normalisation | Window, Field(discriminator="method")]
     crop: Literal["foreground"]
 
 
@@ -164,6 +214,22 @@ class Card(ModelCard):
     preprocessing: Preprocessing
     inference: Inference
     postprocessing: Postprocessing
+
+    @model_validator(mode="after")
+    def _network_is_known(self) -> Self:
+        if self.weights.framework == "pytorch" and self.network.cls is None:
+            raise PydanticCustomError(
+                "network",
+                "weights of the format pytorch need the class of their network",
+                {"at": ("network", "class"), "mend": "name a class of monai.networks.nets"},
+            )
+        if self.preprocessing.extract is not None and self.weights.framework != "pytorch":
+            raise PydanticCustomError(
+                "extract",
+                "only weights of the format pytorch hold a second network",
+                {"at": ("preprocessing", "extract"), "mend": "leave it out"},
+            )
+        return self
 
 
 def load_card(folder: Path) -> Card:

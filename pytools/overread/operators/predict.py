@@ -18,6 +18,7 @@ from overread.dicom.geometry import VolumeGeometry
 from overread.errors import DataError, SpecError
 from overread.operators.card import Card, ModelCard, NetworkSpec, WeightsFile, load_card
 from overread.operators.extract import extracted_brain
+from overread.operators.formats import Predictor, load_predictor
 from overread.operators.resample import patient_grid, resample, resample_back, smooth_for
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ class Network:
     card
         What it is and what it wants.
     module
-        On its device, in evaluation mode.
+        Runs the network on a batch of windows, on its device.
     extraction
         The network that finds the brain first, if the card names one.
     device
-        ``cpu``, or ``cuda`` with the name of the GPU.
+        ``cpu``, ``cuda`` with the name of the GPU, or ``triton`` with the server's address.
     """
 
     card: Card
-    module: torch.nn.Module
-    extraction: torch.nn.Module | None
+    module: Predictor
+    extraction: Predictor | None
     device: str
 
     def probability(self, values: Values, geometry: VolumeGeometry) -> Values:
@@ -77,24 +78,31 @@ class Network:
             outside=float(values.min()),
             interpolation=rules.interpolation,
         )
-        if self.extraction is not None:
+        extract = rules.extract
+        if self.extraction is not None and extract is not None:
+            find = partial(self._slide, self.extraction, extract.network)
             inside = extracted_brain(
-                values, geometry, rules=rules, affine=affine, shape=shape, slide=partial(self._slide, self.extraction)
+                values,
+                geometry,
+                rules=rules,
+                affine=affine,
+                shape=shape,
+                slide=find,
             )
             on_grid = np.where(inside, on_grid, on_grid.min())
         scores, foreground = rules.normalisation.apply(on_grid)
         found = ndimage.find_objects(foreground.astype(np.int8))
         result = np.zeros(shape, dtype=np.float32)
         if found:
-            result[found[0]] = self._slide(self.module, scores[found[0]], self.card.inference.window)
+            result[found[0]] = self._slide(self.module, self.card.network, scores[found[0]], self.card.inference.window)
         return resample_back(result, affine=affine, geometry=geometry, above=self.card.postprocessing.threshold)
 
-    def _slide(self, module: torch.nn.Module, scores: Values, window: tuple[int, int, int]) -> Values:
+    def _slide(self, module: Predictor, spec: NetworkSpec, scores: Values, window: tuple[int, int, int]) -> Values:
         import torch  # noqa: PLC0415 - seconds to import; the calculators never need it
         from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415
 
         rules = self.card.inference
-        on_gpu = self.device != "cpu"
+        on_gpu = self.device.startswith("cuda") and self.card.weights.framework != "onnx"
         tensor = torch.from_numpy(np.ascontiguousarray(scores))[None, None]
         tensor = tensor.to(memory_format=torch.channels_last_3d)  # a fifth faster on a CPU
         mixed = torch.autocast("cuda", dtype=torch.float16) if on_gpu else contextlib.nullcontext()
@@ -112,7 +120,7 @@ class Network:
                 sw_device="cuda" if on_gpu else "cpu",
                 device="cpu",  # a whole volume of logits need not fit into the GPU's memory
             )
-        return np.asarray(torch.sigmoid(logits.float())[0, 0].numpy(), dtype=np.float32)
+        return _probability(logits.float()[0], spec)
 
 
 def load_network(folder: Path) -> Network:
@@ -131,6 +139,11 @@ def load_network(folder: Path) -> Network:
         If the weights are not those that the card was written for.
     """
     card = load_card(folder)
+    framework = card.weights.framework
+    if framework != "pytorch":
+        path = folder if framework == "triton" else read_weights(folder, card.weights)
+        module, device = load_predictor(folder, path, card.weights)
+        return Network(card=card, module=module, extraction=None, device=device)
     state = load_state(folder, card)
     found = {name.removeprefix(EXTRACT): state.pop(name) for name in list(state) if name.startswith(EXTRACT)}
     extract = card.preprocessing.extract
@@ -159,6 +172,12 @@ def load_state(folder: Path, card: ModelCard) -> dict[str, torch.Tensor]:
     SpecError
         If they are no state dict.
     """
+    if card.weights.framework != "pytorch":
+        raise SpecError(
+            "Only weights of the format pytorch hold several networks: write a card with one network for another format.",
+            source=str(folder / "card.yaml"),
+            path="weights.framework",
+        )
     weights = read_weights(folder, card.weights)
     import torch  # noqa: PLC0415
 
@@ -194,9 +213,26 @@ def _misfit(folder: Path, error: Exception) -> SpecError:
     )
 
 
+def _probability(logits: torch.Tensor, spec: NetworkSpec) -> Values:
+    """Return the probability (slices, rows, columns) of the segment's channel, of an output (channels, ...)."""
+    import torch  # noqa: PLC0415
+
+    if spec.channel >= logits.shape[0]:
+        raise SpecError(
+            f"The model's output has {logits.shape[0]} channels, counted from 0: choose one of them.",
+            source="card.yaml",
+            path="network.channel",
+        )
+    if spec.activation == "softmax":
+        logits = torch.softmax(logits, dim=0)
+    elif spec.activation == "sigmoid":
+        logits = torch.sigmoid(logits)
+    return np.asarray(logits[spec.channel].numpy(), dtype=np.float32)
+
+
 def build_module(spec: NetworkSpec) -> torch.nn.Module:
     """Return the network that a card describes, without its weights."""
-    module_name, _, class_name = spec.cls.rpartition(".")
+    module_name, _, class_name = (spec.cls or "").rpartition(".")
     module: torch.nn.Module = getattr(importlib.import_module(module_name), class_name)(**spec.arguments)
     return module
 

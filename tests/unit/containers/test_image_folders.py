@@ -98,7 +98,7 @@ def test_the_base_keeps_the_rules():
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_base_has_what_the_image_needs_or_the_image_adds_it(image):
-    """The process runner installs requirements.txt alone; an engine installs the base's, then the image's if it says so."""
+    """The process runner installs requirements.txt alone, an engine the base's and then what the Dockerfile says."""
     base, own = (set(pins(name)) for name in ("base", image))
     assert base <= own
     installs = "pip install" in (CONTAINERS / image / "Dockerfile").read_text("utf-8")

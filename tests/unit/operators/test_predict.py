@@ -111,7 +111,7 @@ def test_a_card_may_say_more_than_is_read(tmp_path):
     ("changes", "message"),
     [
         ({"network__class": "os.system"}, "name a class of monai.networks.nets"),
-        ({"weights__file": "../../weights.pt"}, "name of a file beside the card"),
+        ({"weights__file": "../../weights.pt"}, "path of a file beside the card"),
         ({"weights__sha256": "abc"}, "64 hexadecimal digits"),
         ({"postprocessing__keep": "some"}, "keep"),
         ({"postprocessing__treshold": 0.5}, "treshold"),
