@@ -174,7 +174,7 @@ def load_state(folder: Path, card: ModelCard) -> dict[str, torch.Tensor]:
     """
     if card.weights.framework != "pytorch":
         raise SpecError(
-            "Only weights of the format pytorch hold several networks: write a card with one network for another format.",
+            "Only weights of the format pytorch hold several networks: another format needs a card with one.",
             source=str(folder / "card.yaml"),
             path="weights.framework",
         )

@@ -36,7 +36,7 @@ class SeriesSummary:
     series_instance_uid
         (0020,000E).
     instances
-        How many different SOP instances of it are there.
+        How many images of it are there: different SOP instances, of a multi-frame instance its frames.
     header
         DICOM keyword -> value, from one of its instances: those of `KEYWORDS` and of
         `overread.study.rules.needed_keywords`.

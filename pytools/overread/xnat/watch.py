@@ -9,6 +9,7 @@ Times are those of this machine since a change was seen; of the server's clock o
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from overread.xnat.state import SITE_CONFIG, STUDY_CONFIG
 
 _RECEIVING, _READY = "RECEIVING", "READY"
 _SERIES_UID = "SeriesInstanceUID"
+_FRAMES = "NumberOfFrames"
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,8 @@ def scan_series(archive: Archive, url: str, keywords: frozenset[str]) -> Iterato
     str and SeriesSummary
         The scan's ID, and its series.
     """
-    wanted = {f"{tag >> 16:04X}{tag & 0xFFFF:04X}": k for k in keywords | {_SERIES_UID} if (tag := tag_for_keyword(k))}
+    asked = keywords | {_SERIES_UID, _FRAMES}
+    wanted = {f"{tag >> 16:04X}{tag & 0xFFFF:04X}": k for k in asked if (tag := tag_for_keyword(k))}
     for scan in _rows(archive, f"/data{url}/scans"):
         name = quote(str(scan.get("ID")))
         files = _rows(archive, f"/data{url}/scans/{name}/resources/DICOM/files")
@@ -282,7 +285,10 @@ def scan_series(archive: Archive, url: str, keywords: frozenset[str]) -> Iterato
                 value = str(row.get("value") or "")
                 header[wanted[digits]] = value.split("\\") if "\\" in value else value
         uid = str(header.pop(_SERIES_UID, "") or name)
-        yield str(scan.get("ID")), SeriesSummary(uid, len(files), header)
+        # The first instance speaks for all: rules count the slices of a multi-frame object as images.
+        frames = str(header.get(_FRAMES) or "")
+        each = int(frames) if re.fullmatch(r"[1-9]\d{0,4}", frames) else 1
+        yield str(scan.get("ID")), SeriesSummary(uid, len(files) * each, header)
 
 
 def _rows(archive: Archive, path: str, query: Mapping[str, str] | None = None) -> list[Mapping[str, Any]]:

@@ -63,6 +63,16 @@ def test_the_manifest_decides_when_an_exam_is_whole(hub: Hub) -> None:
     assert "flair there" in reason
 
 
+@pytest.mark.parametrize(("frames", "state"), [("5", "archive"), ("4", "wait"), ("999999", "wait"), ("", "wait")])
+def test_frames_of_a_multi_frame_image_count_as_images(hub: Hub, frames: str, state: str) -> None:
+    with_manifest(hub)
+    image = exam()[0]
+    image.NumberOfFrames = frames or None
+    arrive(hub, [image])
+    arrive(hub, [image])  # sent twice, counted once
+    assert verdict(hub, after_s=16)[0] == state
+
+
 def test_the_patience_ends(hub: Hub) -> None:
     with_manifest(hub)
     arrive(hub, exam(series_description="T1"))

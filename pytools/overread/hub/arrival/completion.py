@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError, SpecError
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 CONFIG_TOOL, CONFIG_PATH = "overread", "study"
 _STORED: Final = frozenset(SUMMARY_KEYWORDS)
+_MOST_FRAMES: Final = 100_000
+"""More than any object has; who says more is not believed."""
 
 
 @dataclass(frozen=True)
@@ -199,12 +202,32 @@ def summaries(
         .group_by(ReceivedObject.series_instance_uid)
     ).all()
     missing = keywords - _STORED
+    frames = _frames_beyond_the_first(db, here if archived is None else here | archived)
     return [
         SeriesSummary(
-            row.series_instance_uid, row.instances, _header(hub, db.get_one(ReceivedObject, row.first), missing)
+            row.series_instance_uid,
+            row.instances + frames[row.series_instance_uid],
+            _header(hub, db.get_one(ReceivedObject, row.first), missing),
         )
         for row in rows
     ]
+
+
+def _frames_beyond_the_first(db: Session, which: ColumnElement[bool]) -> Counter[str]:
+    """Return how many slices a series has beyond its objects: rules count those of a multi-frame object as images."""
+    told = ReceivedObject.header["NumberOfFrames"].as_string()
+    rows = db.execute(
+        select(ReceivedObject.series_instance_uid, ReceivedObject.sop_instance_uid, told.label("frames")).where(
+            which, told.is_not(None)
+        )
+    ).all()
+    # By object, since copies of it may have come; anything may stand in a header.
+    frames = {(row.series_instance_uid, row.sop_instance_uid): row.frames for row in rows}
+    beyond: Counter[str] = Counter()
+    for (series, _), number in frames.items():
+        if number.isdecimal() and 1 <= int(number) <= _MOST_FRAMES:
+            beyond[series] += int(number) - 1
+    return beyond
 
 
 def _target(db: Session, session: PrearchiveSession) -> Experiment | None:
