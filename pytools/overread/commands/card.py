@@ -92,7 +92,7 @@ class ContainerSpec(Spec):
     cpus: Number | None = Field(None, gt=0)
     shared_memory_mb: Whole | None = Field(None, ge=1)
     gpu: Gpu | None = None
-    network: Literal["none"] | None = None
+    network: Annotated[str, Form(r"[a-z0-9][a-z0-9_.-]*", "write none, or the name of a network")] | None = None
 
 
 class ImageCard(Spec):

@@ -191,6 +191,8 @@ class ModelCard(Spec):
     inputs: dict[str, SeriesRule] = Field(min_length=1)
     optional: tuple[str, ...] = ()
     """Inputs without which the model runs all the same, with a warning. The first input is never one of them."""
+    lossy: Literal["warn", "refuse"] = "warn"
+    """What becomes of images that were once compressed with loss: they carry a warning, or the model does not apply."""
     output: Output
     plausible: Plausible = Plausible()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from overread.operators.pixels import ImageFile, read_image, stored_values
 
 Values = NDArray[np.float32]
 
+_THREADS: Final = 4
 _MAX_VOXELS: Final = 2**30
 """4 GiB as numbers of 32 bits: no series of an exam has more, but a wrong header may say so."""
 
@@ -47,7 +49,9 @@ class ImageVolume:
 
 
 def read_volume(series: FoundSeries) -> ImageVolume:
-    """Read a series, one file after the other: what is in memory is the volume and a single file.
+    """Read a series: what is in memory is the volume, and a file for each of a few threads.
+
+    Reading, hashing and converting plainly stored pixels leave Python's lock free; decoders are used by one thread.
 
     Raises
     ------
@@ -66,15 +70,19 @@ def read_volume(series: FoundSeries) -> ImageVolume:
         )
     place = {key: k for k, key in enumerate(geometry.sop_instance_uids)}
     values = np.empty(geometry.shape, dtype=np.float32)
-    digests: dict[str, bytes] = {}
-    ordered: dict[int, Dataset] = {}
-    for file, headers in zip(files, frames, strict=True):
+    ordered = {place[image_key(header)]: header for headers in frames for header in headers}
+
+    def fill(file: ImageFile, headers: Sequence[Dataset]) -> tuple[str, bytes]:
         raw, stored = stored_values(file)
-        digests[text_of(file.header, "SOPInstanceUID")] = hashlib.sha256(raw).digest()
         for plane, header in zip(stored, headers, strict=True):
-            k = place[image_key(header)]
-            ordered[k] = header
-            _rescale(plane, header, out=values[k])
+            _rescale(plane, header, out=values[place[image_key(header)]])
+        return text_of(file.header, "SOPInstanceUID"), hashlib.sha256(raw).digest()
+
+    if all(file.pixels_at is not None for file in files):
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            digests = dict(pool.map(fill, files, frames))
+    else:
+        digests = dict(map(fill, files, frames))
     return ImageVolume(
         values=values,
         geometry=geometry,
@@ -96,11 +104,12 @@ def _read(path: Path, series: FoundSeries) -> ImageFile:
 def _rescale(plane: NDArray[Any], header: Dataset, *, out: Values) -> None:
     slope = decimal_number(header, "RescaleSlope")
     intercept = decimal_number(header, "RescaleIntercept")
-    out[...] = plane
-    if slope is not None and slope != 1.0:
-        out *= slope
+    if slope is None or slope == 1.0:  # in one pass over the memory, which is what takes the time
+        np.add(plane, np.float32(intercept or 0.0), out=out, dtype=np.float32, casting="unsafe")
+        return
+    np.multiply(plane, np.float32(slope), out=out, dtype=np.float32, casting="unsafe")
     if intercept:
-        out += intercept
+        out += np.float32(intercept)
 
 
 def _fingerprint(digests: Mapping[str, bytes]) -> str:
