@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from helpers.archive import add_project, add_session, add_user
+from helpers.arrivals import store_manifest
 from hub_fixture import RunningHub
 
 FORM = {"display": "form", "components": [{"label": "Image quality", "key": "quality", "type": "radio", "input": True}]}
@@ -162,3 +163,32 @@ def test_an_answer_is_changed_by_its_own_reader_alone(hub: RunningHub, client: h
     with hub.client("anna", "secret") as anna:
         assert anna.put(url, json={key: {"data": {"quality": "fair"}}}).status_code == 200
         assert anna.delete(f"{url}/{key}").json() == {}
+
+
+FORM_ID = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("blind", ["none", "readers", "result"])
+def test_a_blinded_study_hides_what_others_said_until_one_has_answered(hub: RunningHub, blind: str) -> None:
+    add_project(hub.hub)
+    result = add_session(hub.hub, event="")
+    for login in ("anna", "bert"):
+        add_user(hub.hub, login, role="member", project="P")
+    readers = {"group": "readers", "per_case": 2, "blind": blind}
+    store_manifest(hub, project="P", more={"form_uuid": FORM_ID, "readers": readers})
+    fields = f"/xapi/custom-fields/experiments/{result}/fields"
+    theirs, draft, mine = (f"{kind}:{FORM_ID}:{login}" for kind, login in
+                           (("answer", "anna"), ("draft", "anna"), ("answer", "bert")))  # fmt: skip
+    with hub.client() as admin, hub.client("anna", "secret") as anna, hub.client("bert", "secret") as bert:
+        assert set(anna.put(fields, json={theirs: {"data": {}}, draft: {"data": {}}}).json()) == {theirs, draft}
+        hidden = blind != "none"
+        seen = bert.get(fields).json()
+        assert set(seen) == (set() if hidden else {theirs, draft})
+        assert bert.get(f"{fields}/{theirs}").status_code == (404 if hidden else 200)
+        assert set(bert.get(fields, params={"fieldNames": theirs}).json()) == set(seen) - {draft}
+        # Writing something else does not tell either; an answer of one's own does, drafts stay their writers'.
+        assert (theirs in bert.put(fields, json={"note": 1}).json()) == (not hidden)
+        after = bert.put(fields, json={mine: {"data": {}}}).json()
+        assert set(after) == {"note", theirs, mine} | (set() if hidden else {draft})
+        assert set(admin.get(fields).json()) == {theirs, draft, "note", mine}

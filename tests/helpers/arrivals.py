@@ -6,9 +6,10 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydicom import dcmread
@@ -157,8 +158,10 @@ def wait_for_status(hub: RunningHub, status: str, *, count: int = 1) -> list[Pre
     return list(wait_until(lambda: (f := [r for r in rows(hub) if r.status == status]) and len(f) >= count and f))
 
 
-def store_manifest(hub: RunningHub, *, project: str = "BTS", **arrival: Any) -> None:
-    """Store a study's manifest in the configuration service, as `study apply` does."""
+def store_manifest(
+    hub: RunningHub, *, project: str = "BTS", more: Mapping[str, Any] = MappingProxyType({}), **arrival: Any
+) -> None:
+    """Store a study's manifest in the configuration service, as `study apply` does; `more` are further keys of it."""
     document = {
         "id": "brain-tumor",
         "title": "Brain tumour",
@@ -177,6 +180,7 @@ def store_manifest(hub: RunningHub, *, project: str = "BTS", **arrival: Any) -> 
         "command": "command.json",
         "result": "result.yaml",
         "result_type": "braintumor:resultData",
+        **more,
     }
     with hub.client() as client:
         answer = client.put(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from overread.hub import answers
-from overread.hub.access import Access, Right
+from overread.hub.access import Access, Right, may
+from overread.hub.areas.config.study import applied_study, is_blinded
 from overread.hub.areas.customfields import store
 from overread.hub.errors import HubError, bad_request, not_found
 from overread.hub.http import Call, Route
@@ -36,7 +38,8 @@ _SCOPES = (
 def read(call: Call) -> Response:
     """Send the fields as one JSON object."""
     names = [name for name in call.query.get("fieldNames", "").split(",") if name]
-    return JSONResponse(store.read(call.db, _owner(call, Right.READ), names or None))
+    owner = _owner(call, Right.READ)
+    return JSONResponse(_shown(call, owner, store.read(call.db, owner, names or None)))
 
 
 def write(call: Call) -> Response:
@@ -48,13 +51,14 @@ def write(call: Call) -> Response:
     if "" in values:
         raise bad_request("A field needs a name.")
     store.write(call.db, owner, values, user=call.caller.login)
-    return JSONResponse(store.read(call.db, owner))
+    return JSONResponse(_shown(call, owner, store.read(call.db, owner)))
 
 
 def read_one(call: Call) -> Response:
     """Send one field: a text bare, anything else as JSON text."""
     name = call.params["name"]
-    fields = store.read(call.db, _owner(call, Right.READ), [name])
+    owner = _owner(call, Right.READ)
+    fields = _shown(call, owner, store.read(call.db, owner, [name]))
     if name not in fields:
         raise not_found(f"field {name}")
     value = fields[name]
@@ -66,7 +70,27 @@ def remove(call: Call) -> Response:
     owner = _owner(call, Right.EDIT)
     if not store.remove(call.db, owner, call.params["name"], user=call.caller.login):
         raise not_found(f"field {call.params['name']}")
-    return JSONResponse(store.read(call.db, owner))
+    return JSONResponse(_shown(call, owner, store.read(call.db, owner)))
+
+
+def _shown(call: Call, owner: Owner, fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a study hides: others' answers until the caller has answered, and others' drafts for good.
+
+    Owners of the project see all: somebody must look after the study.
+    """
+    login = call.caller.login
+    others = [name for name in fields if store.reader_of(name) not in {None, login}]
+    result = call.db.get(Experiment, owner.id) if others and owner.kind == "experiment" else None
+    if result is None or may(call.db, call.caller, result.project, Right.OWN):
+        return fields
+    if not is_blinded(applied_study(call.db, result.project)):
+        return fields
+    hidden = {name for name in others if name.startswith(store.DRAFT)}
+    for name in others:
+        form = name.partition(":")[2].rpartition(":")[0]
+        if not store.read(call.db, owner, [f"{store.ANSWER}{form}:{login}"]):
+            hidden.add(name)
+    return {name: value for name, value in fields.items() if name not in hidden}
 
 
 def _owner(call: Call, right: Right) -> Owner:

@@ -12,7 +12,12 @@ from overread.hub.errors import forbidden
 from overread.hub.items.folders import Owner
 from overread.hub.models import CustomFields
 
-_OWN = ("answer:", "draft:")
+ANSWER, DRAFT = "answer:", "draft:"
+
+
+def reader_of(name: str) -> str | None:
+    """Return whose answer or draft a field is (``answer:<form>:<login>``), None if it is neither."""
+    return name.partition(":")[2].partition(":")[2] if name.startswith((ANSWER, DRAFT)) else None
 
 
 def check_reader(name: str, login: str) -> None:
@@ -26,7 +31,7 @@ def check_reader(name: str, login: str) -> None:
     HubError
         403: the key is another reader's.
     """
-    if name.startswith(_OWN) and name.partition(":")[2].partition(":")[2] != login:
+    if reader_of(name) not in {None, login}:
         raise forbidden(f"The field {name} is the answer of another reader; only that reader may change it.")
 
 

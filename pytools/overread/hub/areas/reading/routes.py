@@ -11,13 +11,10 @@ from typing import Any, Final
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
-from overread.errors import SpecError
 from overread.hub.access import Access, Right, may
-from overread.hub.areas.config.store import current_config
-from overread.hub.arrival.completion import CONFIG_PATH, CONFIG_TOOL
+from overread.hub.areas.config.study import applied_study, is_blinded
 from overread.hub.http import Call, Route
 from overread.hub.models import CustomFields, Experiment, Subject
-from overread.study.manifest import StoredStudy, load_stored_study
 
 _ANSWER: Final = "answer:"
 _COLUMNS: Final = (
@@ -32,9 +29,9 @@ def answers(call: Call) -> Response:
 
     In a study that hides readers from each other, only owners see more than their own.
     """
-    study = _study(call)
+    study = applied_study(call.db, call.params["project"])
     project = call.params["project"]
-    own_only = _blind(study) and not may(call.db, call.caller, project, Right.OWN)
+    own_only = is_blinded(study) and not may(call.db, call.caller, project, Right.OWN)
     rows = [row for row in _answers(call, project) if not own_only or row["reader"] == call.caller.login]
     if call.query.get("format") != "csv":
         return JSONResponse({"answers": rows})
@@ -47,7 +44,7 @@ def cases(call: Call) -> Response:
 
     The result of an exam that counts is the model's newest.
     """
-    study = _study(call)
+    study = applied_study(call.db, call.params["project"])
     if study is None:
         return JSONResponse({"cases": []})
     newest: dict[str, Experiment] = {}
@@ -156,22 +153,6 @@ def _cell(value: object) -> str:
         return str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _blind(study: StoredStudy | None) -> bool:
-    return study is not None and study.readers is not None and study.readers.blind != "none"
-
-
-def _study(call: Call) -> StoredStudy | None:
-    """Return the study that was applied to the project, None if none was, or it cannot be read."""
-    project = call.params["project"]
-    entry = current_config(call.db, project=project, tool=CONFIG_TOOL, path=CONFIG_PATH)
-    if entry is None or entry.status != "enabled":
-        return None
-    try:
-        return load_stored_study(entry.contents, source=f"configuration overread/study of {project}")
-    except SpecError:
-        return None
 
 
 _BASE: Final = "/xapi/overread/projects/{project}"

@@ -1,5 +1,6 @@
 /** Which questions are asked, and what is wrong with the answers: decided without a page. */
 
+import { t } from "../ui/i18n";
 import type { AnswerData } from "../xnat/answers";
 import type { Decision, Form, Question } from "./schema";
 
@@ -65,19 +66,19 @@ export function check(form: Form, data: AnswerData): FieldError[] {
 function problem(question: Question, value: unknown): string | null {
   if (question.type === "text" || question.type === "unsupported") return null;
   if (isEmpty(value) || (question.type === "checkbox" && value !== true)) {
-    return question.required ? (question.type === "checkbox" ? "Tick this." : "Answer this.") : null;
+    return question.required ? (question.type === "checkbox" ? t("Tick this.") : t("Answer this.")) : null;
   }
   if (question.type === "number") {
-    if (typeof value !== "number" || !Number.isFinite(value)) return "Give a number.";
-    if (question.min !== null && value < question.min) return `At least ${question.min}.`;
-    if (question.max !== null && value > question.max) return `At most ${question.max}.`;
+    if (typeof value !== "number" || !Number.isFinite(value)) return t("Give a number.");
+    if (question.min !== null && value < question.min) return t("At least {number}.", { number: question.min });
+    if (question.max !== null && value > question.max) return t("At most {number}.", { number: question.max });
   }
   if (typeof value === "string" && question.maxLength !== null && value.length > question.maxLength) {
-    return `At most ${question.maxLength} characters; this has ${value.length}.`;
+    return t("At most {most} characters; this has {count}.", { most: question.maxLength, count: value.length });
   }
   const options = question.options.map((option) => option.value);
   if ((question.type === "radio" || question.type === "select") && !options.includes(String(value))) {
-    return "Choose one of the answers.";
+    return t("Choose one of the answers.");
   }
   return null;
 }

@@ -3,6 +3,8 @@ import { reviewUrl } from "../review/page-url";
 import { waitForResult } from "../review/watch";
 import { el } from "../ui/dom";
 import { PATIENT, poll } from "../ui/poll";
+import { chooseLanguage, t } from "../ui/i18n";
+import { chooseTheme } from "../ui/settings";
 import { runPage, showMessage } from "../ui/trouble";
 import { XnatClient } from "../xnat/client";
 import type { Run } from "../xnat/processing";
@@ -17,25 +19,31 @@ const xnat = new XnatClient();
 const signal = new AbortController().signal;
 
 async function main(): Promise<void> {
+  chooseLanguage();
+  chooseTheme();
   if (request.study === "") {
     showMessage(
-      "Which study?",
-      "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.",
+      t("Which study?"),
+      t(
+        "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.",
+      ),
     );
     return;
   }
   const problem = request.key === null ? null : keyProblem(request.key);
   if (problem !== null) {
-    showMessage("Which exam?", `${problem} Ask the PACS administrator to mend the button.`);
+    showMessage(t("Which exam?"), `${problem} ${t("Ask the PACS administrator to mend the button.")}`);
     return;
   }
-  showMessage("Opening the exam", "Looking it up\u2026");
+  showMessage(t("Opening the exam"), t("Looking it up\u2026"));
   // `poll` asks again as long as the exam may still come; any other answer ends it.
   const found = await poll(async () => settle(await resolve(xnat, request)), PATIENT, signal);
   if (found === null) {
     showMessage(
-      "The exam did not come",
-      "It has not arrived within an hour. Check in the PACS that it was sent to the study's node, then use the button again.",
+      t("The exam did not come"),
+      t(
+        "It has not arrived within an hour. Check in the PACS that it was sent to the study's node, then use the button again.",
+      ),
     );
   } else if (found !== "shown") {
     await openWhenProcessed(found);
@@ -48,22 +56,26 @@ function settle(resolution: Resolution): Found | "shown" | null {
     case "found":
       return resolution;
     case "arriving":
-      showMessage("The exam is arriving", resolution.status, waiting());
+      showMessage(t("The exam is arriving"), resolution.status, waiting());
       return null;
     case "absent":
-      showMessage("The exam is not here yet", absentWords(resolution, request), waiting());
+      showMessage(t("The exam is not here yet"), absentWords(resolution, request), waiting());
       return null;
     case "several":
-      showMessage("Which of these exams?", `${resolution.exams.length} exams have this number.`, examList(resolution));
+      showMessage(
+        t("Which of these exams?"),
+        t("{count} exams have this number.", { count: resolution.exams.length }),
+        examList(resolution),
+      );
       return "shown";
     case "no-key":
       showMessage(
-        "Which exam?",
-        "The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>.",
+        t("Which exam?"),
+        t("The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>."),
       );
       return "shown";
     case "unknown-study":
-      showMessage("Unknown study", unknownWords(resolution, request.study));
+      showMessage(t("Unknown study"), unknownWords(resolution, request.study));
       return "shown";
   }
 }
@@ -72,12 +84,12 @@ async function openWhenProcessed(found: Found): Promise<void> {
   const { study, exam } = found;
   const target = reviewUrl(study.project, exam.id);
   const manifest = await loadManifest(xnat, study.project);
-  const skip = el("a", { href: target, class: "button" }, "Open the images now");
-  let words = "It has arrived; the model is at work.";
+  const skip = el("a", { href: target, class: "button" }, t("Open the images now"));
+  let words = t("It has arrived; the model is at work.");
   const tell = (): void =>
     showMessage(
-      "The exam is being processed",
-      `${words} The review opens by itself when there is a result.`,
+      t("The exam is being processed"),
+      `${words} ${t("The review opens by itself when there is a result.")}`,
       waiting(),
       skip,
     );
@@ -86,8 +98,8 @@ async function openWhenProcessed(found: Found): Promise<void> {
     if (run.state !== "running") return;
     words =
       run.progressPct === null
-        ? `It has arrived; XNAT says: ${run.status}.`
-        : `It has arrived; the model is at work, ${run.progressPct} % done.`;
+        ? t("It has arrived; XNAT says: {status}.", { status: run.status })
+        : t("It has arrived; the model is at work, {pct} % done.", { pct: run.progressPct });
     tell();
   };
   const outcome = await waitForResult(xnat, { manifest, examId: exam.id, known: new Set(), onRun }, signal);
@@ -97,31 +109,41 @@ async function openWhenProcessed(found: Found): Promise<void> {
     window.location.replace(target); // the button's address does not stay in the history
   } else if (outcome.kind === "failed") {
     showMessage(
-      "The model could not process this exam",
-      `XNAT says: ${outcome.reason}. The images can be reviewed without a result; tell the study's coordinator.`,
+      t("The model could not process this exam"),
+      t("XNAT says: {why}. The images can be reviewed without a result; tell the study's coordinator.", {
+        why: outcome.reason,
+      }),
       skip,
     );
   } else {
     showMessage(
-      "No result yet",
-      "The model has not finished with this exam. The images can be reviewed without a result.",
+      t("No result yet"),
+      t("The model has not finished with this exam. The images can be reviewed without a result."),
       skip,
     );
   }
 }
 
 function absentWords(resolution: Extract<Resolution, { kind: "absent" }>, asked: Request): string {
-  const named = asked.key?.kind === "uid" ? "this Study Instance UID" : "this accession number";
+  const named = asked.key?.kind === "uid" ? t("this Study Instance UID") : t("this accession number");
   const others = resolution.others ?? 0;
   const arriving =
-    others > 0 ? ` ${others} ${others === 1 ? "exam is" : "exams are"} arriving just now; it may be among them.` : "";
-  return `${resolution.study.title} has no exam with ${named} that you may see.${arriving} If it was not sent yet, send it from the PACS to the study's node.`;
+    others === 0
+      ? ""
+      : ` ${
+          others === 1
+            ? t("1 exam is arriving just now; it may be among them.")
+            : t("{count} exams are arriving just now; it may be among them.", { count: others })
+        }`;
+  const absent = t("{study} has no exam with {named} that you may see.", { study: resolution.study.title, named });
+  return `${absent}${arriving} ${t("If it was not sent yet, send it from the PACS to the study's node.")}`;
 }
 
 function unknownWords(resolution: Extract<Resolution, { kind: "unknown-study" }>, study: string): string {
   const known = resolution.studies.map((each) => `${each.id} (${each.title})`).join(", ");
-  const hint = known === "" ? "No study is applied to this site yet." : `Studies of this site: ${known}.`;
-  return `This site has no study "${study}". ${hint} Ask the PACS administrator to mend the button.`;
+  const hint =
+    known === "" ? t("No study is applied to this site yet.") : t("Studies of this site: {known}.", { known });
+  return `${t('This site has no study "{study}".', { study })} ${hint} ${t("Ask the PACS administrator to mend the button.")}`;
 }
 
 function examList(resolution: Extract<Resolution, { kind: "several" }>): HTMLElement {
@@ -131,7 +153,13 @@ function examList(resolution: Extract<Resolution, { kind: "several" }>): HTMLEle
       el(
         "li",
         {},
-        el("a", { href: reviewUrl(resolution.study.project, exam.id) }, exam.date || "no date", " \u00B7 ", exam.label),
+        el(
+          "a",
+          { href: reviewUrl(resolution.study.project, exam.id) },
+          exam.date || t("no date"),
+          " \u00B7 ",
+          exam.label,
+        ),
       ),
     );
   }
@@ -139,7 +167,7 @@ function examList(resolution: Extract<Resolution, { kind: "several" }>): HTMLEle
 }
 
 function waiting(): HTMLElement {
-  return el("p", { class: "quiet waiting", role: "status" }, "This page looks again by itself.");
+  return el("p", { class: "quiet waiting", role: "status" }, t("This page looks again by itself."));
 }
 
 void runPage(main, () => window.location.pathname + window.location.search);

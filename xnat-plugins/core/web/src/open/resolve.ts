@@ -1,5 +1,6 @@
 /** From the button's address to an exam: decided without a page. */
 
+import { t } from "../ui/i18n";
 import type { XnatClient } from "../xnat/client";
 import { type ExamEntry, type ExamKey, findExams } from "../xnat/exams";
 import { type Arriving, loadArriving } from "../xnat/processing";
@@ -34,8 +35,8 @@ export function readRequest(search: string): Request {
 /** Why a key cannot name an exam; `null` if it can. XNAT's filters give `*`, `%` and `,` a meaning of their own. */
 export function keyProblem(key: ExamKey): string | null {
   if (key.kind === "uid")
-    return UID.test(key.value) && key.value.length <= 64 ? null : "The address holds no valid Study Instance UID.";
-  return /[*%,\\]/.test(key.value) || key.value.length > 64 ? "The address holds no valid accession number." : null;
+    return UID.test(key.value) && key.value.length <= 64 ? null : t("The address holds no valid Study Instance UID.");
+  return /[*%,\\]/.test(key.value) || key.value.length > 64 ? t("The address holds no valid accession number.") : null;
 }
 
 export async function resolve(xnat: XnatClient, request: Request): Promise<Resolution> {
@@ -57,13 +58,14 @@ export async function resolve(xnat: XnatClient, request: Request): Promise<Resol
 function statusWords(arriving: Arriving): string {
   const status = arriving.status.replace(/^_|^QUEUED_/, "");
   const words: Record<string, string> = {
-    RECEIVING: "Images are coming in.",
-    BUILDING: "All images are in; XNAT is sorting them.",
-    READY: "All images are in; XNAT is about to archive them.",
-    ARCHIVING: "XNAT is archiving the images.",
-    CONFLICT:
+    RECEIVING: t("Images are coming in."),
+    BUILDING: t("All images are in; XNAT is sorting them."),
+    READY: t("All images are in; XNAT is about to archive them."),
+    ARCHIVING: t("XNAT is archiving the images."),
+    CONFLICT: t(
       "XNAT cannot archive the images: they contradict an exam that is there. An administrator must decide in the prearchive.",
-    ERROR: "XNAT cannot archive the images. An administrator must look at them in the prearchive.",
+    ),
+    ERROR: t("XNAT cannot archive the images. An administrator must look at them in the prearchive."),
   };
-  return words[status] ?? `XNAT says: ${status}.`;
+  return words[status] ?? t("XNAT says: {status}.", { status });
 }

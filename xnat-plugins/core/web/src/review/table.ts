@@ -112,7 +112,7 @@ export function lesionTable(
   total: readonly TimelineRow[],
   currentExamId: string,
 ): HTMLElement {
-  const exams = lines[0] ?? [];
+  const exams = shownExams(lines[0] ?? [], currentExamId);
   const followed = total.filter((row) => row.followed);
   const cells = (rows: readonly TimelineRow[]): HTMLElement[] => {
     const here = rows.find((row) => row.point.examId === currentExamId) ?? rows.at(-1);
@@ -135,7 +135,12 @@ export function lesionTable(
     el(
       "table",
       { class: "lesions" },
-      el("caption", {}, t("Lesions in mL, matched by place from exam to exam; 0.00 where one was not found.")),
+      el(
+        "caption",
+        {},
+        t("Lesions in mL, matched by place from exam to exam; 0.00 where one was not found."),
+        exams.length < (lines[0] ?? []).length ? ` ${t("The CSV has all exams.")}` : null,
+      ),
       el(
         "thead",
         {},
@@ -157,6 +162,16 @@ export function lesionTable(
       ),
     ),
   );
+}
+
+const MOST_EXAMS = 4;
+
+/** As many exams as the column is wide: the first, and the last ones up to the one on the page. */
+function shownExams(exams: readonly TimelineRow[], currentExamId: string): readonly TimelineRow[] {
+  if (exams.length <= MOST_EXAMS) return exams;
+  const here = exams.findIndex((row) => row.point.examId === currentExamId);
+  const end = here < 0 ? exams.length : Math.max(here + 1, MOST_EXAMS);
+  return [exams[0]!, ...exams.slice(end - MOST_EXAMS + 1, end)];
 }
 
 function caption(rows: readonly TimelineRow[]): string {

@@ -1,5 +1,6 @@
 /** The texts of the pages in other languages, by their English text. `tests/i18n.test.ts` finds what is missing. */
 
+import { GERMAN_OPEN } from "./catalogue-open";
 import { GERMAN_READING } from "./catalogue-reading";
 
 const GERMAN: Readonly<Record<string, string>> = {
@@ -79,6 +80,7 @@ const GERMAN: Readonly<Record<string, string>> = {
   "This correction was measured before such pictures were made.":
     "Diese Korrektur wurde gemessen, bevor es solche Bilder gab.",
   Close: "Schließen",
+  "The CSV has all exams.": "Das CSV hat alle Untersuchungen.",
   "No measured exam yet.": "Noch keine gemessene Untersuchung.",
   "Volume over time; the table below has the same values":
     "Volumen im Verlauf; die Tabelle darunter hat dieselben Werte",
@@ -194,5 +196,5 @@ const GERMAN: Readonly<Record<string, string>> = {
 };
 
 export const CATALOGUES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  de: { ...GERMAN, ...GERMAN_READING },
+  de: { ...GERMAN, ...GERMAN_OPEN, ...GERMAN_READING },
 };

@@ -2,6 +2,7 @@
 
 import { LoginNeeded, loginUrl } from "../xnat/client";
 import { app, el, show } from "./dom";
+import { t } from "./i18n";
 
 let shown = "";
 
@@ -21,8 +22,8 @@ export async function runPage(page: () => Promise<void>, next: () => string): Pr
       window.location.replace(loginUrl(next()));
       return;
     }
-    const again = el("button", { type: "button", class: "primary" }, "Try again");
+    const again = el("button", { type: "button", class: "primary" }, t("Try again"));
     again.addEventListener("click", () => window.location.reload());
-    showMessage("This did not work", error instanceof Error ? error.message : String(error), again);
+    showMessage(t("This did not work"), error instanceof Error ? error.message : String(error), again);
   }
 }
