@@ -141,7 +141,7 @@ def create_app(hub: Hub) -> Starlette:
         middleware=[
             *([Middleware(Recorded, folder=Path(recording))] if recording else []),
             Middleware(OnePath),
-            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=UNCOMPRESSED),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=UNCOMPRESSED),
             Middleware(Measured, metrics=hub.metrics, templates={route.endpoint: route.path for route in routes}),
         ],
         lifespan=lifespan,

@@ -26,6 +26,7 @@ from overread.hub.models import Sequence
 _LOCK_TIMEOUT_MS: Final = 60_000
 _WRITE_LOCK: Final = 0x6F766572  # Postgres' advisory lock of whoever writes: the number means nothing
 _POOL_SIZE, _POOL_OVERFLOW = 10, 40  # more than there are threads that answer
+_MOST_HELD: Final = 256
 _DRIVER: Final = "postgresql+psycopg"
 
 
@@ -164,6 +165,8 @@ class Database:
         Callables given to `after_commit` run once it is kept, those given to `undo` if it is not.
         """
         with Session(self.engine.execution_options(overread_writes=True), expire_on_commit=False) as session:
+            held: list[object] = []  # a session forgets what nobody holds, and asks for it anew
+            event.listen(session, "loaded_as_persistent", lambda _session, one: _hold(held, one))
             try:
                 with self._writing, session.begin():
                     yield session
@@ -177,6 +180,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _hold(held: list[object], one: object) -> None:
+    if len(held) < _MOST_HELD:
+        held.append(one)
 
 
 def url_of(file: Path) -> str:

@@ -15,6 +15,7 @@
     HOME/refused/            objects that could not be taken, as they came
     HOME/journal/            what transactions under way have renamed
     HOME/audit/              lines of the audit trail that are not in the database yet
+    HOME/audit/pruned/       those that are not in it any more, by ``auditRetention``
     HOME/auth/               one file of properties for each directory that knows users (LDAP)
     HOME/plugins/            plugin jars
     HOME/runs/<container id>/{input,output,log}

@@ -24,7 +24,9 @@ DEFAULTS: Final[dict[str, str | int | bool]] = {
     "concurrentMaxSessions": 1000,
     "maxFailedLogins": 20,
     "maxFailedLoginsLockoutDuration": "1 hour",
+    "resetFailedLogins": "1 hour",  # XNAT's resetFailedLoginsSchedule, as an interval
     "aliasTokenTimeout": "2 days",
+    "auditRetention": "",  # not XNAT's: the audit trail's older lines leave the database; "" keeps all
     "passwordComplexity": "^.{8,}$",
     "passwordComplexityMessage": "A password has eight characters or more.",
 }
@@ -37,7 +39,8 @@ _DURATION = re.compile(r"(\d{1,9}) ?(second|minute|hour|day|week)s?")
 class LoginPolicy:
     """The preferences, in numbers.
 
-    ``max_failed_logins`` 0 or less locks nobody out. ``session_lifetime_s`` counts from the login.
+    ``max_failed_logins`` 0 or less locks nobody out; ``audit_retention_s`` None keeps the audit trail for ever.
+    ``session_lifetime_s`` counts from the login.
     """
 
     session_timeout_s: float
@@ -45,7 +48,9 @@ class LoginPolicy:
     max_sessions: int
     max_failed_logins: int
     lockout_s: float
+    reset_failed_s: float
     alias_token_s: float
+    audit_retention_s: float | None
     password_pattern: str
     password_message: str
 
@@ -96,7 +101,9 @@ def read_policy(db: Session) -> LoginPolicy:
         max_sessions=int(found["concurrentMaxSessions"]),
         max_failed_logins=int(found["maxFailedLogins"]),
         lockout_s=seconds(str(found["maxFailedLoginsLockoutDuration"])),
+        reset_failed_s=seconds(str(found["resetFailedLogins"])),
         alias_token_s=seconds(str(found["aliasTokenTimeout"])),
+        audit_retention_s=seconds(kept) if (kept := str(found["auditRetention"])) else None,
         password_pattern=str(found["passwordComplexity"]),
         password_message=str(found["passwordComplexityMessage"]),
     )
@@ -110,6 +117,9 @@ def check_preference(name: str, value: object) -> None:
                 re.compile(value)
             except re.error as problem:
                 raise bad_request(f"{name} is no regular expression: {problem}.") from problem
+        elif name == "auditRetention":
+            if value and seconds(value) < _UNITS["day"]:
+                raise bad_request(f"{name} must be a day or more, or empty to keep all.")
         elif not name.endswith("Message") and seconds(value) < 1:
             raise bad_request(f"{name} must be a second or more.")
     if name == "concurrentMaxSessions" and str(value).isdecimal() and int(str(value)) < 1:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Float, Integer, SQLColumnExpression, case, cast, func, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Float,
+    Integer,
+    SQLColumnExpression,
+    String,
+    case,
+    cast,
+    func,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -39,3 +50,24 @@ def _postgres(element: json_number, compiler: SQLCompiler, **options: Any) -> st
 def matches(expression: SQLColumnExpression[Any], pattern: str) -> ColumnElement[bool]:
     r"""Compare text with a pattern of LIKE (``%`` and ``_``; ``\`` takes the next one as it is), whatever the case."""
     return expression.ilike(pattern, escape="\\")
+
+
+class stamp_text(FunctionElement[str]):  # noqa: N801 - written like a function of SQL
+    """A moment as XNAT's tables write it, such as ``2026-11-24 17:05:00.123``: text, made by the database."""
+
+    type = String()
+    inherit_cache = True
+    name = "stamp_text"
+
+
+@compiles(stamp_text)
+def _stamp_of_sqlite(element: stamp_text, compiler: SQLCompiler, **options: Any) -> str:
+    """Cut the text that SQLite keeps."""
+    (value,) = element.clauses
+    return compiler.process(func.substr(cast(value, String), 1, 23), **options)
+
+
+@compiles(stamp_text, "postgresql")
+def _stamp_of_postgres(element: stamp_text, compiler: SQLCompiler, **options: Any) -> str:
+    (value,) = element.clauses
+    return compiler.process(func.to_char(value, "YYYY-MM-DD HH24:MI:SS.MS"), **options)

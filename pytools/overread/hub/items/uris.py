@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from overread.hub.errors import bad_request, not_found
@@ -92,9 +92,9 @@ def _assessor(db: Session, parent: Found | None, name: str) -> Found | None:
 
 def find_assessor(db: Session, session_id: str, id_or_label: str) -> Experiment | None:
     """Return the assessor of a session with this ID, else with this label."""
-    of_session = select(Experiment).where(Experiment.session_id == session_id)
-    by_id = db.scalar(of_session.where(Experiment.id == id_or_label))
-    return by_id or db.scalar(of_session.where(Experiment.label == id_or_label))
+    named = or_(Experiment.id == id_or_label, Experiment.label == id_or_label)
+    found = db.scalars(select(Experiment).where(Experiment.session_id == session_id, named)).all()
+    return next((one for one in found if one.id == id_or_label), found[0] if found else None)
 
 
 def _resource(db: Session, parent: Found | None, name: str) -> Found | None:

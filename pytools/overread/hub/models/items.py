@@ -124,7 +124,7 @@ class Share(Base):
     """An object lent to another project."""
 
     __tablename__ = "share"
-    __table_args__ = (UniqueConstraint("kind", "object_id", "project"),)
+    __table_args__ = (UniqueConstraint("kind", "object_id", "project"), Index("ix_share_project", "project", "kind"))
     pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     kind: Mapped[str]  # subject | experiment
     object_id: Mapped[str]

@@ -18,7 +18,7 @@ from overread.hub.models import Experiment, Scan, Share, Subject
 from overread.hub.rest.names import META, SESSION_ONLY, parse_xpath, short_name_of, short_names
 from overread.hub.schemas import DataType, FieldType, SchemaRegistry
 from overread.hub.schemas.model import Kind
-from overread.hub.sql import json_number
+from overread.hub.sql import json_number, stamp_text
 
 Expression = SQLColumnExpression[Any]
 _IDENTITY = {
@@ -41,6 +41,11 @@ class Column:
     kind: Kind = "string"
     needs: frozenset[str] = frozenset()
     compare: Expression | None = None
+
+    @property
+    def shown(self) -> Expression:
+        """The expression to show: text where the database can write it as XNAT does."""
+        return stamp_text(self.expression) if self.kind == "dateTime" else self.expression
 
     @property
     def comparable(self) -> Expression:
@@ -142,7 +147,14 @@ class Source:
     def _needs(self, model: Any) -> frozenset[str]:
         if model is self.session:
             return frozenset({"session"})
-        return frozenset({"session", "subject"}) if model is self.subject else frozenset()
+        if model is self.subject:
+            return frozenset({"session", "subject"} if self._may_hang_on_session else {"subject"})
+        return frozenset()
+
+    @property
+    def _may_hang_on_session(self) -> bool:
+        """Whether rows may be assessors, which have their session's subject."""
+        return not self.schemas.is_a(self.root, "xnat:subjectAssessorData")
 
     def _special(self, name: str) -> Column | None:
         model: Any = self.model
@@ -158,9 +170,11 @@ class Source:
         return None
 
     def _special_of_experiment(self, name: str) -> Column | None:
-        session, subject = frozenset({"session"}), frozenset({"session", "subject"})
+        session = frozenset({"session"})
+        own = session if self._may_hang_on_session else frozenset()
+        subject = own | {"subject"}
         known: dict[str, Callable[[], Column]] = {
-            "subject_ID": lambda: Column(name, self.subject_id, needs=session),
+            "subject_ID": lambda: Column(name, self.subject_id, needs=own),
             "subject_label": lambda: Column(name, self._identity(self.subject, "label"), needs=subject),
             "subject_project": lambda: Column(name, self._identity(self.subject, "project"), needs=subject),
             "session_ID": lambda: Column(name, Experiment.session_id),
@@ -172,6 +186,8 @@ class Source:
     @property
     def subject_id(self) -> Expression:
         """The subject of a row: its own, or that of its session."""
+        if not self._may_hang_on_session:
+            return Experiment.subject_id
         return func.coalesce(Experiment.subject_id, self.session.subject_id)
 
     def joined(self, query: Select[Any], needs: frozenset[str]) -> Select[Any]:
@@ -184,7 +200,7 @@ class Source:
 
     def rows(self, columns: list[Column]) -> Select[Any]:
         """Return the query of `columns`, with no condition and no further table yet."""
-        expressions: list[Any] = [column.expression.label(f"c{place}") for place, column in enumerate(columns)]
+        expressions: list[Any] = [column.shown.label(f"c{place}") for place, column in enumerate(columns)]
         return select(*expressions).select_from(self.model)
 
 

@@ -43,7 +43,7 @@ _LAST, _LIST, _SQLITE, _DUMP = "backup.json", "files.tsv", "database.sqlite", "d
 _NOTED: Final = "backups.jsonl"
 """In the home: a line for each backup that was made of it."""
 _SHOWN: Final = 20
-_WHOLE: Final = ("auth", "plugins", "refused", "runs")
+_WHOLE: Final = ("auth", "plugins", "refused", "runs", "audit/pruned")
 _BEFORE: Final = ("spool/ready", "audit")
 _ROUNDS: Final = 20
 _CHUNK: Final = 1 << 20

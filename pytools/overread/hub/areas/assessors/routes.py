@@ -63,7 +63,7 @@ def put_assessor(call: Call) -> Response:
     project = _project(call, document)
     # xnatpy names the label as a parameter too; for a new assessor both say the same.
     label = call.query.get("label") or document.fields.get("label") or call.params["assessor"]
-    if find_assessor(call.db, session.id, label) is not None:
+    if label != call.params["assessor"] and find_assessor(call.db, session.id, label) is not None:
         raise conflict(f"Label {label} is in use.")
     assessor = store.save(call, document, project, label, session_id=session.id)
     return saved(assessor.id, created=True)
@@ -99,7 +99,7 @@ def post_assessor(call: Call) -> Response:
     label = call.query.get("label") or document.fields.get("label", "")
     if not label:
         raise bad_request("Name the new assessor's label.")
-    if find_assessor(call.db, session.id, label) is not None:
+    if label != call.params["assessor"] and find_assessor(call.db, session.id, label) is not None:
         raise conflict(f"Assessor {label} exists already.")
     assessor = store.save(call, document, _project(call, document), label, session_id=session.id)
     return posted(call, f"/data/experiments/{session.id}/assessors/{assessor.id}")

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from starlette.responses import JSONResponse, Response
 
 from overread.hub import answers
@@ -32,7 +32,9 @@ _SORTABLE = {"id": Container.id, "status": Container.status, "status-time": Cont
 
 def listed(call: Call) -> Response:
     """List the runs that the caller launched, owns the project of, or administers."""
-    return _answer(call, call.db.scalars(_seen(call, select(Container)).order_by(Container.id)))
+    return _answer(
+        call, call.db.connection().execute(_seen(call, select(*Container.__table__.c)).order_by(Container.id))
+    )
 
 
 def listed_in_project(call: Call) -> Response:
@@ -49,10 +51,10 @@ def named_in_project(call: Call) -> Response:
 
 def named(call: Call) -> Response:
     """Show the newest run with a container name."""
-    found = [one for one in _rows(call) if one.resolved.get("container-name") == call.params["name"]]
+    found = [one.id for one in _rows(call) if one.resolved.get("container-name") == call.params["name"]]
     if not found:
         raise not_found(f"container {call.params['name']}")
-    return JSONResponse(_describe(call, _readable(call, found[-1])))
+    return JSONResponse(_describe(call, _readable(call, call.db.get_one(Container, found[-1]))))
 
 
 def paged(call: Call) -> Response:
@@ -65,8 +67,8 @@ def paged(call: Call) -> Response:
     size, page = paging.get("size", 50), paging.get("page", 1)
     if not all(type(number) is int and 0 < number < _LARGE for number in (size, page)):
         raise bad_request("size and page must be positive numbers.")
-    rows = _seen(call, select(Container)).order_by(order).offset((page - 1) * size).limit(size)
-    return _answer(call, call.db.scalars(rows))
+    rows = _seen(call, select(*Container.__table__.c)).order_by(order).offset((page - 1) * size).limit(size)
+    return _answer(call, call.db.connection().execute(rows))
 
 
 def show(call: Call) -> Response:
@@ -182,11 +184,10 @@ def _sees_all(call: Call, container: Container) -> bool:
     return may_see_all(call.caller, container, owns_project=owns)
 
 
-def _seen(call: Call, rows: Select[Container]) -> Select[Container]:
+def _seen(call: Call, rows: Select[Any]) -> Select[Any]:
     """Leave of `rows` those whose inside the caller sees (see `may_see_all`)."""
     if call.flag("nonfinalized"):
-        ended = or_(*(func.lower(Container.status).startswith(word) for word in ("complete", "failed")))
-        rows = rows.where(~ended)
+        rows = rows.where(~_has_ended())
     if call.caller.is_admin:
         return rows
     login = call.caller.login
@@ -194,16 +195,32 @@ def _seen(call: Call, rows: Select[Container]) -> Select[Container]:
     return rows.where(or_(Container.user == login, Container.project.in_(owned)))
 
 
-def _rows(call: Call, *, project: str | None = None) -> list[Container]:
-    rows = select(Container).order_by(Container.id)
+def _rows(call: Call, *, project: str | None = None) -> Iterable[Any]:
+    rows = select(*Container.__table__.c).order_by(Container.id)
     if project is not None:
         rows = rows.where(Container.project == project)
-    return list(call.db.scalars(rows))
+    if call.flag("nonfinalized"):
+        rows = rows.where(~_has_ended())
+    return call.db.connection().execute(rows)
 
 
-def _answer(call: Call, rows: Iterable[Container]) -> Response:
-    running_only = call.flag("nonfinalized")
-    return JSONResponse([_describe(call, one) for one in rows if not (running_only and is_finished(one.status))])
+def _has_ended() -> ColumnElement[bool]:
+    return or_(*(func.lower(Container.status).startswith(word) for word in ("complete", "failed")))
+
+
+def _answer(call: Call, rows: Iterable[Any]) -> Response:
+    """Describe runs: there may be ten thousand, so a project's owners are asked for once."""
+    owns = {"": False}
+    backend, running_only = call.hub.runs.runner.backend, call.flag("nonfinalized")
+    found = []
+    for one in rows:
+        if running_only and is_finished(one.status):
+            continue
+        if one.project not in owns:
+            owns[one.project] = may(call.db, call.caller, one.project, Right.OWN)
+        full = may_see_all(call.caller, one, owns_project=owns[one.project])
+        found.append(describe(one, full=full, backend=backend))
+    return answers.json_of(found)
 
 
 def _describe(call: Call, container: Container) -> dict[str, Any]:

@@ -40,9 +40,11 @@ def list_all(call: Call) -> Response:
 def list_of_project(call: Call) -> Response:
     """List a project's sessions and subject assessors; image assessors when ``xsiType`` asks for them."""
     project = find_or_refuse_project(call)
-    shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == project.id)
-    where = (Experiment.project == project.id) | Experiment.id.in_(shared)
-    return _list(call, where, "xnat:subjectAssessorData", through=lent_to(call.db, project.id))
+    where, through = Experiment.project == project.id, lent_to(call.db, project.id)
+    if through:
+        shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == project.id)
+        where |= Experiment.id.in_(shared)
+    return _list(call, where, "xnat:subjectAssessorData", through=through)
 
 
 def list_of_subject(call: Call) -> Response:

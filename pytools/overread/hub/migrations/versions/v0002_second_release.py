@@ -125,8 +125,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("last_status", TEXT, server_default="", nullable=False))
         batch_op.create_index("ix_delivery_project", ["project"])
 
-    with op.batch_alter_table("instance") as batch_op:
-        batch_op.create_index("ix_instance_file", ["file_pk"])
+    op.create_index("ix_instance_file", "instance", ["file_pk"])
+    op.create_index("ix_share_project", "share", ["project", "kind"])
 
     with op.batch_alter_table("prearchive_session") as batch_op:
         batch_op.create_index("ix_prearchive_place", ["project", "timestamp"])
