@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,13 @@ MODEL = Path(__file__).parents[1] / "model"
 
 def ship(folder: Path) -> Path:
     """Return the path of the file, whose bytes depend on the weights alone."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in ("finder", "classifier"):
         with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
             arrays |= {key: stored[key] for key in stored.files}
     path = MODEL / "weights.npz"
     with path.open("wb") as file:
-        np.savez(file, **{key: arrays[key] for key in sorted(arrays)})  # type: ignore[arg-type]
+        np.savez(file, **{key: arrays[key] for key in sorted(arrays)})
     return path
 
 
