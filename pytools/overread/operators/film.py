@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 Pixels = NDArray[np.float32]
+_LOCAL_PX = 5.0
+_COARSE = 0.3
 
 
 def at_spacing(values: Pixels, spacing_mm: float, target_mm: float) -> Pixels:
@@ -67,5 +69,10 @@ def joint_window(
 
 
 def evened(values: Pixels) -> Pixels:
-    """Return a window's values with mean 0 and standard deviation 1, so that exposure plays little part."""
-    return np.asarray((values - values.mean()) / max(float(values.std()), 0.02), dtype=np.float32)
+    """Return a window with exposure evened out: edges and lines first, large areas of light and dark faintly.
+
+    Each part has mean 0 and standard deviation 1 before they are added.
+    """
+    fine = values - gaussian_filter(values, _LOCAL_PX)
+    parts = [(part - part.mean()) / max(float(part.std()), 5e-3) for part in (fine, values)]
+    return np.asarray(parts[0] + _COARSE * parts[1], dtype=np.float32)
