@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,13 +13,14 @@ import pytest
 
 from helpers.segments import seg_of
 from overread.dicom.geometry import geometry_of
+from overread.synthetic.mr import Orientation
 from overread.synthetic.phantoms import make_case
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @pytest.mark.parametrize("orientation", ["axial", "sagittal", "coronal", "oblique"])
-def test_dcmqi_finds_every_voxel_where_we_put_it(orientation: str, tmp_path: Path) -> None:
+def test_dcmqi_finds_every_voxel_where_we_put_it(orientation: Orientation, tmp_path: Path) -> None:
     case = make_case((16, 24, 20), (2.0, 1.0, 1.25), orientation=orientation)
     seg_of(case).save_as(tmp_path / "seg.dcm", enforce_file_format=True)
     program = Path(sys.executable).with_name("segimage2itkimage")
@@ -28,8 +30,8 @@ def test_dcmqi_finds_every_voxel_where_we_put_it(orientation: str, tmp_path: Pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("read-*.nii.gz")
-    read = nibabel.load(path)  # type: ignore[attr-defined]
-    found = places(np.argwhere(np.asarray(read.dataobj) > 0), read.affine)  # type: ignore[attr-defined]
+    read: Any = nibabel.load(path)
+    found = places(np.argwhere(np.asarray(read.dataobj) > 0), read.affine)
     affine = geometry_of(case.datasets).affine_lps
     ours = places(np.argwhere(case.mask), affine) @ _TO_RAS
     assert len(found) == len(ours) > 0

@@ -59,7 +59,7 @@ def load_predictor(folder: Path, path: Path, weights: Weights) -> tuple[Predicto
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         if weights.framework == "torchscript":
-            module: Any = torch.jit.load(str(path), map_location=device)
+            module: Any = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
         else:
             module = _bundle_network(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
