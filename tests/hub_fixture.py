@@ -23,7 +23,8 @@ from overread.hub.app import assemble, create_app
 from overread.hub.config import HubConfig
 from overread.hub.core import Hub
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 90.0
 
 
 @dataclass
@@ -45,8 +46,8 @@ class RunningHub:
     def stop(self) -> None:
         """Stop serving and wait until all services have ended."""
         self.server.should_exit = True
-        self.thread.join(timeout=30)
-        assert not self.thread.is_alive(), "the hub did not stop within 30 s"
+        self.thread.join(timeout=STOP_TIMEOUT_S)
+        assert not self.thread.is_alive(), f"the hub did not stop within {STOP_TIMEOUT_S} s"
 
 
 def start_hub(tmp_path: Path, *, change: Callable[[Hub], object] | None = None, **config: Any) -> RunningHub:

@@ -52,7 +52,7 @@ class Validate(_Part):
 class Component(_Part):
     """One question."""
 
-    type: Literal["radio", "select", "checkbox", "textarea", "textfield", "number"]
+    type: Literal["radio", "select", "checkbox", "textarea", "textfield", "number", "hidden"]
     key: Annotated[str, TextForm(r"[A-Za-z][A-Za-z0-9_]{0,62}", "write a word such as mask_rating")]
     label: str = Field(min_length=1)
     values: tuple[Option, ...] = ()

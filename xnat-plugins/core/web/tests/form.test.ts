@@ -230,3 +230,53 @@ describe("FormView", () => {
     expect(document.body.textContent).toContain("<img src=x");
   });
 });
+
+describe("digits", () => {
+  const radio = (key: string, more: object = {}): object => ({
+    key,
+    label: key,
+    type: "radio",
+    values: [
+      { value: "x", label: "x" },
+      { value: "y", label: "y" },
+    ],
+    validate: { required: true },
+    ...more,
+  });
+  const form = readForm(
+    {
+      components: [
+        { key: "arm", type: "hidden" },
+        radio("side"),
+        radio("sure", { properties: { accept: "y" } }),
+        radio("other"),
+        radio("model", { validate: {}, conditional: { show: true, when: "arm", eq: "aided" } }),
+      ],
+    },
+    "",
+  );
+
+  it("answer what must be answered and what an accepted case leaves open; a hidden question is known, not asked", () => {
+    const view = new FormView(form, { arm: "unaided" });
+    view.markNext();
+    expect(view.answerNext(2)).toBe(true);
+    expect(view.answerNext(3)).toBe(false); // there is no third option
+    expect(view.answerNext(1)).toBe(true);
+    expect(view.data).toEqual({ arm: "unaided", side: "y", other: "x" });
+    view.takeBack();
+    expect(view.data["other"]).toBe("");
+    view.answerNext(1);
+    view.complete("accept");
+    expect(view.validate()).toEqual([]);
+    expect(view.data).toEqual({ arm: "unaided", side: "y", other: "x", sure: "y" });
+    const hidden = [...view.element.children].filter((field) => (field as HTMLElement).hidden);
+    expect(hidden.map((field) => field.querySelector("legend")?.textContent ?? "")).toEqual(["", "model"]);
+    expect(view.answerNext(1)).toBe(false);
+  });
+
+  it("come to a question that is asked in one arm only when it is shown", () => {
+    const view = new FormView(form, { arm: "aided", side: "x", other: "x", sure: "x" });
+    expect(view.answerNext(2)).toBe(true);
+    expect(view.data["model"]).toBe("y");
+  });
+});

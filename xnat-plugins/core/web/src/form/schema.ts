@@ -8,7 +8,16 @@
 import { asArray, isObject, Row } from "../xnat/tables";
 
 export type QuestionType =
-  "radio" | "select" | "checkbox" | "selectboxes" | "textarea" | "textfield" | "number" | "text" | "unsupported";
+  | "radio"
+  | "select"
+  | "checkbox"
+  | "selectboxes"
+  | "textarea"
+  | "textfield"
+  | "number"
+  | "hidden"
+  | "text"
+  | "unsupported";
 
 export interface Option {
   readonly value: string;
@@ -54,9 +63,18 @@ export interface Form {
   readonly questions: readonly Question[];
 }
 
-const SUPPORTED: readonly string[] = ["radio", "select", "checkbox", "selectboxes", "textarea", "textfield", "number"];
+const SUPPORTED: readonly string[] = [
+  "radio",
+  "select",
+  "checkbox",
+  "selectboxes",
+  "textarea",
+  "textfield",
+  "number",
+  "hidden",
+];
 const TEXT_ONLY: readonly string[] = ["content", "htmlelement"];
-const IGNORED: readonly string[] = ["button", "hidden"];
+const IGNORED: readonly string[] = ["button"];
 
 /** Read a form; `formUuid` picks it out of the merged form that XNAT makes of several. */
 export function readForm(json: unknown, formUuid: string): Form {

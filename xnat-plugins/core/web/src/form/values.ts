@@ -64,7 +64,7 @@ export function check(form: Form, data: AnswerData): FieldError[] {
 }
 
 function problem(question: Question, value: unknown): string | null {
-  if (question.type === "text" || question.type === "unsupported") return null;
+  if (["text", "unsupported", "hidden"].includes(question.type)) return null;
   if (isEmpty(value) || (question.type === "checkbox" && value !== true)) {
     return question.required ? (question.type === "checkbox" ? t("Tick this.") : t("Answer this.")) : null;
   }

@@ -75,10 +75,12 @@ export class FormView {
     for (const [question, field] of this.#fields) field.classList.toggle("next-choice", question === next);
   }
 
+  /** What must be answered, and what an accepted case does not answer by itself, comes first. */
   #nextChoice(): Question | undefined {
-    return visible(this.form, this.#data).find(
+    const open = visible(this.form, this.#data).filter(
       (question) => question.type === "radio" && String(this.#data[question.key] ?? "") === "",
     );
+    return open.find((question) => question.required && question.decisions.accept === undefined) ?? open[0];
   }
 
   #rebuild(): void {
@@ -112,7 +114,7 @@ export class FormView {
 
   #showVisible(): void {
     const asked = new Set(visible(this.form, this.#data));
-    for (const [question, field] of this.#fields) field.hidden = !asked.has(question);
+    for (const [question, field] of this.#fields) field.hidden = question.type === "hidden" || !asked.has(question);
   }
 
   #field(question: Question, id: string): HTMLElement {
@@ -124,6 +126,8 @@ export class FormView {
     const label = el("label", { for: id }, question.label, required(question));
     const value = this.#data[question.key];
     switch (question.type) {
+      case "hidden":
+        return el("div", { hidden: true });
       case "text":
         return el("p", { class: "field text" }, question.label);
       case "unsupported":

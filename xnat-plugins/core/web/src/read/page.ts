@@ -51,6 +51,7 @@ export class ReadPage {
       clock: this.#clock,
       keys: "digits",
       locked: true,
+      given: { code: shown.reading.code, arm: shown.reading.arm },
       refused: () => this.#mayNotSend(),
       extra: () => ({ times: this.#clock.times, edits: this.#made.edits }),
       sent: () => void this.#submitted(),

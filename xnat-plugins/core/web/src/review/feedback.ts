@@ -30,6 +30,8 @@ export interface FeedbackHooks {
   readonly keys: "decisions" | "digits";
   /** An answer that was sent is changed only after one has said so. */
   readonly locked?: boolean;
+  /** What the page knows of the case, for hidden questions of these keys. */
+  readonly given?: AnswerData;
   /** An answer was stored. */
   readonly sent: (answer: Answer) => void;
   /** Why nothing may be kept or sent now; `null` if it may. Asked right before. */
@@ -114,7 +116,7 @@ export class Feedback {
       { type: "submit", class: "primary" },
       answer === null ? t("Send answer") : t("Send changed answer"),
     );
-    const view = new FormView(form, draft ?? answer?.data ?? {}, () => {
+    const view = new FormView(form, { ...(draft ?? answer?.data), ...this.#given(form) }, () => {
       this.hooks.clock.answering();
       this.#keep();
     });
@@ -130,6 +132,12 @@ export class Feedback {
     show(this.parent, el("h2", {}, form.title || t("Feedback")), this.#keys(form), sheet);
     if (this.hooks.keys === "digits") view.markNext();
     this.#lock(this.hooks.locked === true && answer !== null && draft === null, view, button, sheet);
+  }
+
+  #given(form: Form): AnswerData {
+    const hidden = form.questions.filter((question) => question.type === "hidden").map((question) => question.key);
+    const given = Object.entries(this.hooks.given ?? {});
+    return Object.fromEntries(given.filter(([key]) => hidden.includes(key)));
   }
 
   #lock(locked: boolean, view: FormView, button: HTMLButtonElement, sheet: HTMLElement): void {

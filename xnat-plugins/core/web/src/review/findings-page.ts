@@ -34,6 +34,7 @@ export class FindingsPage {
       clock: this.#clock,
       keys: "digits",
       locked: true,
+      given: { arm: manifest.blind === "result" ? "unaided" : "aided" },
       extra: () => ({ times: this.#clock.times }),
       sent: () => void this.#sent(),
     });
