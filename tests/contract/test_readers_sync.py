@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -106,7 +106,7 @@ def _copies_tell_nothing(site: ReadingSite) -> None:
                 _only_findings(client, one["ID"], images)
 
 
-def _only_findings(client: httpx.Client, result: str, images: list[Dataset]) -> None:
+def _only_findings(client: httpx.Client, result: str, images: Sequence[Dataset]) -> None:
     fields = client.get(f"/data/experiments/{result}?format=json").json()["items"][0]["data_fields"]
     assert (fields["status"], fields["effusion_ml"]) == ("ok", 3.5)
     assert "remarks" not in fields, "free text may tell the host"

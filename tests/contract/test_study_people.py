@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     path.write_text(json.dumps(report))
     with site.manifest.open("a") as file:
         file.write("report: {command: images/knee-report/command.json, after_result: true}\n")
-        file.write("readers: {group: radiologists, per_case: 2}\n")
+        file.write("mode: assist\nreaders: {group: radiologists, per_case: 2}\n")
     yield site
     site.hub.stop()
 

@@ -218,6 +218,30 @@ def new(
     click.echo(f"Next: overread study check {out / made.manifest}; pytest {out / 'containers' / made.image}", err=True)
 
 
+@cli.command("mode")
+@_FILE
+@click.argument("mode", type=click.Choice(["shadow", "assist", "live"]))
+@_SERVER
+@_USER
+@click.option("--reason", required=True, help="Why; it is kept with the change.")
+def mode_(file: Path, mode: str, server: str, user: str, reason: str) -> None:
+    """Change the mode of the study of the manifest FILE: shadow (readers don't see results), assist, or live.
+
+    Who, when and why is kept in the study's project. In shadow nobody but owners keeps a role there; those who lose it
+    get it back with the next mode. Changes the manifest's line as well. Said again, it changes nothing.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 - `overread --help` stays light
+
+    from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
+    from overread.xnat.modes import change_mode  # noqa: PLC0415
+
+    with open_archive(server, user=user, password=find_password(server, user=user)) as archive:
+        now = datetime.now(UTC)
+        changed = change_mode(archive, file, mode, reason=reason, user=user, now=now, tell=click.echo)
+    if not changed:
+        click.echo(f"unchanged: it is in {mode}.")
+
+
 def _bundle(file: Path, dicom_port: int | None, readers: Path | None) -> StudyBundle:
     """Read a study, with what the site says of it."""
     from dataclasses import replace  # noqa: PLC0415 - `overread --help` stays light

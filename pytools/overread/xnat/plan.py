@@ -201,6 +201,12 @@ def _study_config(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
         yield Step(name, "wait", "for the form's id")
         return
     have = _json_object(state.study_config)
+    if have.get("mode") not in {None, bundle.manifest.mode}:
+        how = f"change it by overread study mode {bundle.source} MODE --reason WHY, which keeps who did it and why"
+        yield Step(
+            name, "refuse", f"the study is in {have['mode']} there, the manifest says {bundle.manifest.mode}; {how}"
+        )
+        return
     want = stored_study(bundle, form=form, previous=have)
     if have == want:
         yield Step(name, "unchanged")

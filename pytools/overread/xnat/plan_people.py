@@ -81,9 +81,15 @@ def plan_readers(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     there = {login.lower() for login in state.readers}
     owners = {login.lower() for login in state.owners}
     known = None if state.accounts is None else {login.lower() for login in state.accounts}
+    shadow = bundle.manifest.mode == "shadow"
     for login in bundle.readers:
         name = f"reader {login} of {project}"
-        if login.lower() in there | owners:
+        if shadow and login.lower() in there | owners:
+            how = f"take it away: overread study mode {bundle.source} shadow --reason WHY"
+            yield Step(name, "note", f"has a role, and can see results though the study is in shadow; {how}")
+        elif shadow:
+            yield Step(name, "unchanged", "no role while the study is in shadow")
+        elif login.lower() in there | owners:
             yield Step(name, "unchanged")
         elif known is not None and login.lower() not in known:
             how = "make the account (Administer, Users), or let its owner log in once by LDAP; then run this again"

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from overread.study.blinding import code_of
+from overread.study.modes import mode_at
 from overread.study.reading import Roster
 from overread.xnat.blinding import secrets as keys
 from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Archive
+from overread.xnat.modes import mode_changes
 from overread.xnat.reading import documents
 from overread.xnat.reading.answers import answers_on
 from overread.xnat.reading.projects import check_secrecy
 from overread.xnat.reading.record import load_record
-from overread.xnat.reading.sync import advance, collect, open_study
+from overread.xnat.reading.sync import advance, collect, current_mode, open_study
 
 
 def plan_readers(archive: Archive, bundle: StudyBundle, roster: Roster, folder: Path, *, now: datetime) -> list[str]:
@@ -100,13 +102,15 @@ def all_answers(archive: Archive, bundle: StudyBundle, folder: Path | None) -> l
     documents.reading_of(manifest)
     progress = documents.read_document(archive, manifest.project, documents.PROGRESS)
     key = {one.code: one for one in keys.read_key(folder, manifest.id)} if folder is not None else {}
+    changes, mode = mode_changes(archive, manifest.project), current_mode(archive, manifest)
     repeats = _repeats(archive, bundle, folder) if folder is not None else set()
     found: list[dict[str, Any]] = []
     for line in progress.get("readers", ()):
         given = documents.read_document(archive, line["project"], documents.WORKLIST)
         for code in (str(row["code"]) for row in given.get("readings", ())):
             for answer in answers_on(archive, project=line["project"], code=code):
-                row = {**answer.row(), "role": line["role"]}
+                mode_then = mode_at(answer.submitted_at, changes, now=mode)
+                row = {**answer.row(), "role": line["role"], "mode": mode_then}
                 if folder is not None:
                     one = key.get(code)
                     row |= {

@@ -111,12 +111,7 @@ def open_study(
     """
     manifest = bundle.manifest
     reading = documents.reading_of(manifest)
-    stored = archive.get(
-        f"/data/projects/{manifest.project}/config/{STUDY_CONFIG}", {"contents": "true", "accept-not-found": "true"}
-    )
-    if stored is None or not stored.text.strip():
-        raise OverreadError(f"project {manifest.project} has no study yet: first overread study apply {bundle.source}")
-    mode = load_stored_study(stored.text, source=f"study of {manifest.project}").mode
+    mode = current_mode(archive, manifest)
     record = load_record(archive, folder, study=manifest.id, project=manifest.project)
     if not (folder / keys.SALT).exists():
         if record.cases:
@@ -127,6 +122,21 @@ def open_study(
     else:
         salt = keys.read_salt(folder)
     return Study(bundle, reading, roster, record, salt, mode, now.astimezone(UTC))
+
+
+def current_mode(archive: Archive, manifest: StudyManifest) -> str:
+    """Return the mode in which a study is on a server.
+
+    Raises
+    ------
+    OverreadError
+        It was not applied there.
+    """
+    place = f"/data/projects/{manifest.project}/config/{STUDY_CONFIG}"
+    stored = archive.get(place, {"contents": "true", "accept-not-found": "true"})
+    if stored is None or not stored.text.strip():
+        raise OverreadError(f"project {manifest.project} has no study {manifest.id} yet: first overread study apply")
+    return load_stored_study(stored.text, source=f"study of {manifest.project}").mode
 
 
 def sync(

@@ -5,21 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
+from overread.errors import DataError
 from overread.hub.access import Access, Right, may
+from overread.hub.areas.config.store import current_config
 from overread.hub.areas.config.study import applied_study, is_blinded
 from overread.hub.http import Call, Route
 from overread.hub.models import CustomFields, Experiment, Subject
+from overread.study.manifest import StoredStudy
+from overread.study.modes import MODES_CONFIG, mode_at, read_changes
 
 _ANSWER: Final = "answer:"
 _COLUMNS: Final = (
     "exam", "exam_date", "subject", "result", "result_label", "reader", "form", "form_version", "version", "current",
-    "submitted_at", "started_at", "active_s", "edit_s",
+    "submitted_at", "started_at", "active_s", "edit_s", "mode",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -32,7 +37,12 @@ def answers(call: Call) -> Response:
     study = applied_study(call.db, call.params["project"])
     project = call.params["project"]
     own_only = is_blinded(study) and not may(call.db, call.caller, project, Right.OWN)
-    rows = [row for row in _answers(call, project) if not own_only or row["reader"] == call.caller.login]
+    mode = _mode_at(call, study)
+    rows = [
+        row | {"mode": mode(row["submitted_at"])}
+        for row in _answers(call, project)
+        if not own_only or row["reader"] == call.caller.login
+    ]
     if call.query.get("format") != "csv":
         return JSONResponse({"answers": rows})
     name = f'attachment; filename="answers-{project}.csv"'
@@ -62,11 +72,13 @@ def cases(call: Call) -> Response:
     )
     sessions = call.db.scalars(select(Experiment).where(Experiment.id.in_(newest)))
     uids = {session.id: session.uid for session in sessions}
+    mode = _mode_at(call, study)
     rows = [
         {
             "exam": exam,
             "date": result.date,
             "result": result.id,
+            "mode": mode(result.insert_date),
             "answered": result.id in said,
             "study_instance_uid": uids.get(exam, ""),
             "series_instance_uids": str(result.fields.get("series_instance_uids") or "").split(),
@@ -153,6 +165,18 @@ def _cell(value: object) -> str:
         return str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _mode_at(call: Call, study: StoredStudy | None) -> Callable[[datetime | str], str]:
+    """Return what tells in which mode the study was at a time: results and answers before and after a change differ."""
+    tool, _, path = MODES_CONFIG.partition("/")
+    entry = current_config(call.db, project=call.params["project"], tool=tool, path=path)
+    now = study.mode if study is not None else ""
+    try:
+        changes = read_changes(entry.contents if entry is not None else None, source=MODES_CONFIG)
+    except DataError:
+        changes = ()
+    return lambda when: mode_at(when, changes, now=now)
 
 
 _BASE: Final = "/xapi/overread/projects/{project}"
