@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -73,6 +73,11 @@ def ensure_project(archive: Archive, project: str, *, title: str, reader: str | 
         Who reads in it; None for one who left.
     others
         Logins of all readers of the study: none of these but the reader keeps a role in it.
+
+    Raises
+    ------
+    OverreadError
+        Somebody else has a role in it who is no owner.
     """
     base = f"/data/projects/{quote(project)}"
     if archive.get(base, {"format": "json"}) is None:
@@ -84,17 +89,12 @@ def ensure_project(archive: Archive, project: str, *, title: str, reader: str | 
             archive.send(Request("PUT", f"{base}/{setting}/{want}"))
     have = members(archive, project)
     for login, group in sorted(have.items()):
+        if login not in others and group != "owner":
+            raise OverreadError(f"{login} can see project {project}, which is one reader's alone: take the role away")
         if login in others and (login != reader or group != "member"):
             archive.send(Request("DELETE", f"{base}/users/{group}/{quote(login)}"))
     if reader is not None and have.get(reader) != "member":
         archive.send(Request("PUT", f"{base}/users/member/{quote(reader)}"))
-
-
-def strangers(archive: Archive, project: str, *, reader: str | None) -> Iterator[str]:
-    """Yield who else can see a reading project and is no owner of it."""
-    for login, group in sorted(members(archive, project).items()):
-        if group != "owner" and login != reader:
-            yield login
 
 
 def ensure_form(archive: Archive, project: str, form: FeedbackForm, *, xsi_type: str) -> str:

@@ -28,7 +28,7 @@ from overread.xnat.reading import documents
 from overread.xnat.reading.answers import answers_on
 from overread.xnat.reading.cases import Exam, exams_of
 from overread.xnat.reading.copies import Copy, make_copy, originals
-from overread.xnat.reading.projects import check_secrecy, ensure_form, ensure_project, strangers
+from overread.xnat.reading.projects import check_secrecy, ensure_form, ensure_project
 from overread.xnat.reading.record import (
     Record,
     Said,
@@ -284,8 +284,6 @@ def _give_out(archive: FileArchive, study: Study, tell: Tell) -> tuple[list[dict
         reader = login if login in present else None
         title = f"{study.manifest.title}: {project.rpartition('_')[2]}"
         ensure_project(archive, project, title=title, reader=reader, others=frozenset(record.projects))
-        for stranger in strangers(archive, project, reader=reader):
-            raise OverreadError(f"{stranger} can see project {project}, which is {login}'s alone: take the role away")
         given.setdefault(login, {})
         if reader is not None:
             forms[login] = _form(archive, study, login, given[login])
