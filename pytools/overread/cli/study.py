@@ -219,10 +219,10 @@ def new(
 
 
 @cli.command("mode")
-@_FILE
+@FILE
 @click.argument("mode", type=click.Choice(["shadow", "assist", "live"]))
-@_SERVER
-@_USER
+@SERVER
+@USER
 @click.option("--reason", required=True, help="Why; it is kept with the change.")
 def mode_(file: Path, mode: str, server: str, user: str, reason: str) -> None:
     """Change the mode of the study of the manifest FILE: shadow (readers don't see results), assist, or live.

@@ -229,17 +229,25 @@ def _put_findings(archive: FileArchive, made: _Made, datatype: DataType, folder:
     """Store what the model found, and nothing of where and when: numbers and words of a list, and boxes."""
     copy, uids = made.copy, made.uids
     label = f"{copy.code}_RESULT"
+    there = dict(listed_ids(rows(archive, f"/data/experiments/{quote(made.session)}/assessors")))
+    number = there.get(label) or _put_result(archive, copy, label, datatype)
+    base = f"/data/experiments/{quote(number)}"
+    if any(row.get("Name") == FINDINGS for row in rows(archive, f"{base}/files")):
+        return
+    document = {"findings": [_finding(one, uids) for one in _findings(archive, copy.exam, folder)]}
+    query = {"inbody": "true", "overwrite": "true", "format": "JSON"}
+    content = json.dumps(document, indent=1).encode()
+    archive.send(Request("PUT", f"{base}/resources/{_RESOURCE}/files/{FINDINGS}", query, content=content))
+
+
+def _put_result(archive: FileArchive, copy: Copy, label: str, datatype: DataType) -> str:
     answer = archive.get(f"/data/experiments/{quote(copy.exam.result)}", {"format": "json"})
     items = answer.value().get("items") if answer is not None and isinstance(answer.value(), dict) else None
     said = items[0].get("data_fields", {}) if items else {}
     wanted = {one.name for one in datatype.fields if one.name in datatype.numbers or one.values} - {"origin"}
     fields = {f"{datatype.xsi_type}/{name}": str(said[name]) for name in sorted(wanted) if said.get(name) is not None}
     place = f"/data/projects/{quote(copy.project)}/subjects/{copy.code}/experiments/{copy.code}/assessors/{label}"
-    number = archive.send(Request("PUT", place, {"xsiType": datatype.xsi_type, **fields})).text.strip()
-    document = {"findings": [_finding(one, uids) for one in _findings(archive, copy.exam, folder)]}
-    path = f"/data/experiments/{quote(number)}/resources/{_RESOURCE}/files/{FINDINGS}"
-    query = {"inbody": "true", "overwrite": "true", "format": "JSON"}
-    archive.send(Request("PUT", path, query, content=json.dumps(document, indent=1).encode()))
+    return archive.send(Request("PUT", place, {"xsiType": datatype.xsi_type, **fields})).text.strip()
 
 
 def _findings(archive: FileArchive, exam: Exam, folder: Path) -> list[Mapping[str, Any]]:
