@@ -120,7 +120,7 @@ def test_reader_sees_neither_others_nor_the_source(site: ReadingSite) -> None:
         for path in hidden:
             answer = client.get(path)
             assert answer.status_code in {403, 404}, (path, answer.status_code)
-        field = {"answer:x:anna": {"data": {}}}
+        field: dict[str, Any] = {"answer:x:anna": {"data": {}}}
         for project, code in ((others, his["code"]), ("KNEE", "EXAM1")):
             where = f"/xapi/custom-fields/projects/{project}/experiments/{code}/fields"
             assert client.put(where, json=field).status_code in {403, 404}
