@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingSite]:
                     "nothing is done twice"
                 )
                 sent += line.sent
-    assert len(sent) > 20
+    assert len(sent) > 15
     yield site
     site.site.hub.stop()
 
