@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,18 @@ def test_an_installed_package_says_where_to_point_it(tmp_path, monkeypatch):
     assert "--templates DIR" in result.stderr
     pointed = run("study", "new", "knee", "--from", "brain-tumor", "--templates", REPOSITORY, "--without-weights")
     assert pointed.exit_code == 0, pointed.output
+
+
+def test_the_commands_of_the_page_work(tmp_path, monkeypatch):
+    """Those of docs/how-to/new-study.md, in a folder that stands for the checkout."""
+    page = (REPOSITORY / "docs/how-to/new-study.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^\$ overread (.+)$", page, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["new", "check", "lint"]
+    for command in commands:
+        done = run(*shlex.split(command))
+        assert done.exit_code == 0, (command, done.output)
+    assert scaffold.read_template(tmp_path, "knee-effusion").names.code == "KE"
+    assert {"xnat-plugins/knee-effusion", "containers/knee-effusion-volume-calculator"} <= {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
+    }
