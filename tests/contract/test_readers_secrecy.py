@@ -223,7 +223,7 @@ def test_fewer_readers_than_a_case_needs_is_said_in_words(site: ReadingSite, tmp
     roster = tmp_path / "readers.yaml"
     roster.write_text("groups: {radiologists: [anna]}\n", "utf-8")
     result = run(site, "plan", "--readers", str(roster), "--secrets", str(site.secrets))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "the study has no such group; one of radiologist" in result.stderr
 
 
