@@ -58,4 +58,4 @@ def test_without_node_and_index_it_says_what_to_do(
 def test_an_error_of_npm_is_told_in_its_own_words(machine: Path, tmp_path: Path) -> None:
     npm = program(machine / "npm", "echo 'npm error code ENOTFOUND' >&2; echo 'A complete log is in x' >&2; exit 1")
     with pytest.raises(Unavailable, match=r"npm pack in .*: npm error code ENOTFOUND"):
-        Npm((str(npm),), dict(os.environ), "test").run("pack", "@x/app", folder=tmp_path)
+        Npm((str(npm),), dict(os.environ), "test", "node").run("pack", "@x/app", folder=tmp_path)

@@ -23,7 +23,7 @@ def geometry(grid: ImageGrid) -> VolumeGeometry:
 
 def position(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"))
-    return np.tensordot(affine[:3, :3], index, 1) + affine[:3, 3][:, None, None, None]
+    return np.asarray(np.tensordot(affine[:3, :3], index, 1) + affine[:3, 3][:, None, None, None])
 
 
 @pytest.mark.parametrize("orientation", ["axial", "sagittal", "coronal", "oblique"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from overread.operators import film
 from overread.operators.load import load_folder
@@ -18,7 +19,7 @@ VALUES = np.add.outer(np.linspace(0.0, 0.6, 40), np.linspace(0.0, 0.4, 30)).asty
 def image(values=VALUES, *, number=1, inverted=False, **attributes):
     ds = radiograph_dataset(values, spacing_mm=0.5, inverted=inverted)
     ds.StudyInstanceUID, ds.SeriesInstanceUID = uid_from("study"), uid_from("series", number)
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid_from("image", number)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(uid_from("image", number))
     ds.SeriesNumber = ds.InstanceNumber = number
     ds.PatientOrientation = ["L", "F"]
     for keyword, value in attributes.items():
@@ -134,4 +135,4 @@ def test_fewer_pixels_keep_the_places():
     values[38:43, 58:63] = 1.0
     small = film.at_spacing(values, 0.5, 2.0)
     assert small.shape == (21, 26)
-    assert np.unravel_index(int(np.argmax(small)), small.shape) == (10, 15)
+    assert tuple(map(int, np.unravel_index(int(np.argmax(small)), small.shape))) == (10, 15)
