@@ -83,10 +83,12 @@ def test_no_name_is_another_studys(made):
             assert getattr(new, key) != getattr(old, key), (template, key)
 
 
-@pytest.mark.slow  # twenty minutes at most
-def test_its_own_tests_pass_at_once(made):
-    """Two tests of each file: the rest differ from the template's, which all run, by names alone."""
-    _, target = made
+@pytest.mark.slow
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_its_own_tests_pass_at_once(template, tmp_path):
+    """Two tests of each file, weights included: the rest differ from the template's, which all run, by names alone."""
+    target = tmp_path
+    make(template, target)
     image = scaffold.read_template(target, "quartz-sample").images[0]
     listed = pytest_in(target, "--collect-only", "-q", str(image))
     assert listed.returncode == 0, listed.stdout[-3000:]
