@@ -1,15 +1,20 @@
-"""Reader studies from first exam to last answer, in Chromium: `overread readers sync` and the pages together."""
+"""The shipped reader studies from first exam to last answer, in Chromium: `overread readers sync` and the pages."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
-from helpers.reading_site import FINDINGS, PASSWORD, ROSTER, SOURCES, ReadingSite, start_reading_site
+from helpers.reading_site import PASSWORD
+from helpers.shipped_site import ShippedSite, liver_case, start_shipped
+from overread.cli.main import main
 
 expect.set_options(timeout=30_000)
 
@@ -17,124 +22,171 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins")
 
 
 @pytest.fixture
-def gated(tmp_path: Path) -> Iterator[ReadingSite]:
-    """Radiographs, a gate before the readers, two readers, one who decides."""
-    reading = {**FINDINGS, "arms": ["aided"]}
-    del reading["crossover"]
-    site = start_reading_site(tmp_path, reading, exams=2, pages=True)
-    site.sync()
+def hip(tmp_path: Path) -> Iterator[ShippedSite]:
+    """Radiographs: a technologist before the readers, two readers, one who decides."""
+    roster = {"radiologist": ["anna", "ben"], "technologist": ["tess"], "senior": ["sara"]}
+    site = start_shipped(tmp_path, "hip-fracture", exams=2, roster=roster)
     yield site
     site.site.hub.stop()
 
 
 @pytest.fixture
-def blinded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReadingSite]:
-    """Masks of two sources, three readers."""
-    monkeypatch.setitem(ROSTER, "radiologist", ["anna", "ben", "cleo"])
-    site = start_reading_site(tmp_path, {**SOURCES, "groups": {"radiologist": {"per_case": 3}}}, exams=1, pages=True)
-    site.sync()
+def liver(tmp_path: Path) -> Iterator[ShippedSite]:
+    """CT with masks of three sources, and three readers who don't know them."""
+    site = start_shipped(tmp_path, "liver-transplant", exams=2, roster={"hepatobiliary": ["anna", "ben", "cleo"]})
     yield site
     site.site.hub.stop()
 
 
-def enter(site: ReadingSite, page: Page, login: str) -> None:
-    """Open a reader's worklist as that reader."""
+def enter(site: ShippedSite, page: Page, login: str, where: str = "") -> None:
+    """Open a reader's worklist (or another page) as that reader."""
+    page.goto("about:blank")
     page.context.clear_cookies()
-    page.goto(f"{site.url}/overread/worklist?project={site.project_of(login)}")
+    page.goto(f"{site.url}{where or f'/overread/worklist?project={site.project_of(login)}'}")
     page.locator("input[name=username]").fill(login)
-    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").fill(site.site.hub.password if login == "admin" else PASSWORD)
     page.locator("button[type=submit]").click()
     expect(page.locator("main.worklist")).to_be_visible()
 
 
-def read_all(site: ReadingSite, page: Page, login: str, *keys: str) -> int:
-    """Read everything that is open with these keys for each case; return how many cases there were."""
+def code_of(page: Page) -> str:
+    return page.locator("[data-fact=code]").inner_text()
+
+
+def send(page: Page, *keys: str) -> None:
+    """Answer the case that is open with these keys, and wait until another page is there."""
+    expect(page.locator(".next-choice")).to_be_visible()
+    code = code_of(page)
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_url(lambda url: f"session={code}" not in url)
+
+
+def read_all(site: ShippedSite, page: Page, login: str, *keys: str) -> int:
+    """Read everything that is open with these keys for each case; return how many cases that were."""
     enter(site, page, login)
-    count = page.locator("tbody tr").count()
-    page.locator("#next").click()
+    count = page.locator("tr:not(.state-sent) tbody a, tbody tr[data-state=open]").count()
+    page.keyboard.press("n")
     for _ in range(count):
         expect(page.locator(".caption")).to_contain_text("window")
-        code = page.locator("[data-fact=code]").inner_text()
-        for key in keys:
-            page.keyboard.press(key)
-        expect(page.locator("[data-fact=code]")).not_to_have_text(code) if _ < count - 1 else expect(
-            page.locator("main.worklist")
-        ).to_be_visible()
-    expect(page.locator(".state-sent")).to_have_count(count)
+        send(page, *keys)
+    expect(page.locator("main.worklist")).to_be_visible()
     return count
 
 
-def test_only_what_the_gate_passed_is_read_and_who_differs_is_decided(
-    gated: ReadingSite, page: Page, pictures: Path
-) -> None:
-    # the technologist passes one and refuses one
-    enter(gated, page, "tess")
+def test_hips_from_the_gate_to_the_decision(hip: ShippedSite, page: Page, pictures: Path) -> None:
+    # The technologist passes one case and refuses one, four keys each.
+    enter(hip, page, "tess")
     expect(page.get_by_text("Images to check")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.locator(".caption")).to_contain_text("AP")
+    page.screenshot(path=pictures / "hip-gate.png")
+    send(page, "1", "1", "1", "Enter")
+    expect(page.locator(".caption")).to_contain_text("window")
+    send(page, "2", "1", "1", "Enter")
+    gate = hip.sync()["gate"]
+    assert (gate["open"], gate["passed"]) == (0, 1)
+    assert gate["refused"] == [{"reason": "relevant: no", "count": 1}]
+    assert gate["median_s"] > 0
+
+    # Both readers have the one case that passed; one of them closes the browser in mid-form.
+    enter(hip, page, "anna")
     page.keyboard.press("n")
     expect(page.locator(".caption")).to_contain_text("window")
     page.keyboard.press("1")
-    page.keyboard.press("Enter")
-    expect(page.locator("[data-fact=code]")).to_be_visible()
-    page.wait_for_url(lambda url: "onward" in url)
+    expect(page.locator(".feedback .status")).to_contain_text("kept as a draft")
+    page.screenshot(path=pictures / "hip-reading.png")
+    enter(hip, page, "ben")
+    page.keyboard.press("n")
     expect(page.locator(".caption")).to_contain_text("window")
-    page.screenshot(path=pictures / "study-gate.png")
-    page.keyboard.press("2")
-    page.keyboard.press("Enter")
-    expect(page.locator("main.worklist")).to_be_visible()
-    progress = gated.sync()["gate"]
-    assert (progress["open"], progress["passed"]) == (0, 1)
-    assert progress["refused"] == [{"reason": "usable: no", "count": 1}]
-    assert progress["median_s"] is not None
+    send(page, "1", "1", "Enter")  # three keys
+    enter(hip, page, "anna")
+    page.keyboard.press("n")
+    expect(page.locator("input[value=no-fracture]").first).to_be_checked()
+    send(page, "2", "Enter")
+    _arms_hold(hip)
 
-    # both readers get the one case; each sees the model's box, and neither the other's answer
-    assert read_all(gated, page, "anna", "1", "Enter") == 1
-    page.locator("tbody a").click()
-    expect(page.locator(".boxes g")).to_have_count(1)
-    page.screenshot(path=pictures / "study-reader.png")
-    assert read_all(gated, page, "ben", "2", "Enter") == 1
-    gated.sync()
+    # After the wash-out the other arm, under another code.
+    hip.sync()
+    assert hip.open("anna") == [], "the second reading waits"
+    hip.later(days=29)
+    hip.sync()
+    for login, keys in (("anna", "12"), ("ben", "11")):
+        assert read_all(hip, page, login, *keys, "Enter") == 1
+    _arms_hold(hip)
 
-    # they differ: a third one decides, without the model's result
-    enter(gated, page, "sara")
+    # They differ: a third one decides.
+    hip.sync()
+    assert hip.sync()["adjudication"] == {"open": 1, "done": 0}
+    enter(hip, page, "sara")
     expect(page.get_by_text("Cases on which readers differ")).to_be_visible()
     page.keyboard.press("n")
     expect(page.locator(".caption")).to_contain_text("window")
-    expect(page.locator(".boxes g")).to_have_count(0)
-    page.keyboard.press("1")
-    page.keyboard.press("Enter")
-    expect(page.locator("main.worklist")).to_be_visible()
-    assert gated.sync()["adjudication"] == {"open": 0, "done": 1}
+    send(page, "1", "2", "Enter")
+    assert hip.sync()["adjudication"] == {"open": 0, "done": 1}
+    enter(hip, page, "admin", f"/overread/progress?project={hip.project}")
+    expect(page.locator("tr[data-reader=ben]")).to_contain_text("2 / 2")
+    expect(page.get_by_text("relevant: no: 1")).to_be_visible()
+    page.screenshot(path=pictures / "hip-progress.png")
 
-    page.context.clear_cookies()
-    page.goto(f"{gated.url}/overread/progress?project=KNEE")
-    page.locator("input[name=username]").fill("admin")
-    page.locator("input[name=password]").fill(gated.site.hub.password)
-    page.locator("button[type=submit]").click()
-    expect(page.locator("tr[data-reader=ben]")).to_contain_text("1 / 1")
-    expect(page.get_by_text("usable: no: 1")).to_be_visible()
-    page.screenshot(path=pictures / "study-progress.png")
+    answers = _answers(hip)
+    assert {(row["reader"], row["arm"]) for row in answers if row["reader"] in {"anna", "ben"}} == {
+        (reader, arm) for reader in ("anna", "ben") for arm in ("aided", "unaided")
+    }
 
 
-def test_three_readers_judge_masks_whose_source_nothing_tells(blinded: ReadingSite, page: Page, pictures: Path) -> None:
-    seen: dict[str, set[str]] = {}
+def _arms_hold(site: ShippedSite) -> None:
+    """An answer tells the arm it was given in, and the coordinator's key says the same."""
+    key = site.key()
+    for row in _answers(site):
+        if row["reader"] in {"anna", "ben"}:
+            assert (row["data"]["code"], row["data"]["arm"]) == (row["code"], key[row["code"]]["arm"])
+
+
+def _answers(site: ShippedSite) -> list[dict[str, Any]]:
+    arguments = ["readers", "answers", str(site.site.manifest), "--unblinded", "--secrets", str(site.secrets)]
+    arguments += ["--url", site.url, "--user", "admin", "--format", "json"]
+    done = CliRunner().invoke(main, arguments, env={"OVERREAD_PASSWORD": site.site.hub.password})
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    rows: list[dict[str, Any]] = found["answers"] if isinstance(found, dict) else found
+    return rows
+
+
+def test_livers_are_judged_by_three_who_cannot_tell_who_drew(liver: ShippedSite, page: Page, pictures: Path) -> None:
+    images, masks = liver_case(1)
+    seen: set[str] = set()
     asked: list[str] = []
-    page.on("response", lambda response: asked.append(response.url))
+    page.on("request", lambda request: asked.append(request.url))
+    spacing_ml = 3.0 * 2.0 * 2.0 / 1000
     for login in ("anna", "ben", "cleo"):
-        enter(blinded, page, login)
-        expect(page.locator("tbody tr")).to_have_count(2)
-        page.locator("#next").click()
-        volume = page.locator("table.segments tr.segment .number")
-        expect(volume).not_to_have_text("", timeout=60_000)
-        seen.setdefault(login, set()).add(page.locator("[data-fact=code]").inner_text())
-        text = page.content()
-        assert not any(word in text for word in ("expert", "drawn by", "maker of", "SECRET")), login
-        page.screenshot(path=pictures / f"study-blinded-{login}.png")
-        page.locator("[data-fact=code]").click()
-        page.keyboard.press("1")
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "onward" in url)
-    assert not any("KNEE/" in url or "MODEL" in url or "EXPERT" in url for url in asked)
-    assert len(set.union(*seen.values())) == 3, "no two readers have a code in common"
-    answers = blinded.sync()
-    rows: list[dict[str, Any]] = answers["readers"]
-    assert [row["submitted"] for row in rows if row["role"] == "reader"] == [1, 1, 1]
+        enter(liver, page, login)
+        expect(page.locator("tbody tr")).to_have_count(2)  # one source of each exam; the others wait
+        page.keyboard.press("n")
+        table = page.locator("table.segments")
+        expect(table.locator("tr.segment").first.locator(".number")).to_have_text(
+            f"{masks[1].sum() * spacing_ml:.2f} mL", timeout=90_000
+        )
+        expect(table.locator("th").nth(2)).to_have_text("Vessels of liver")
+        share = 100 * masks[1].sum() / (masks[1].sum() + masks[2].sum())
+        expect(table.locator("tr.remnant .number")).to_have_text(f"{share:.1f}\u00a0%")
+        seen.add(code_of(page))
+        words = page.content() + page.frame_locator("iframe.viewer").locator("body").inner_text()
+        assert not re.search(r"expert|novice|drawn by|maker of|secret", words, re.IGNORECASE), login
+        page.screenshot(path=pictures / f"liver-{login}.png")
+        send(page, "Enter")
+    assert len(seen) == 3, "no two readers have a code in common"
+    assert len(images) == 30
+    assert not any(f"/{liver.project}/" in url or "AI-" in url or "EXPERT" in url for url in asked)
+    progress = liver.sync()
+    assert [row["submitted"] for row in progress["readers"]] == [1, 1, 1]
+    answers = _answers(liver)
+    assert len({row["source"] for row in answers}) <= 3
+    assert all(row["data"]["left_lobe_rating"] == "5" and row["times"]["active_s"] >= 0 for row in answers)
+
+    # The leak check of the whole study over what `sync` made.
+    arguments = ["blind", "check", str(liver.site.manifest), "--url", liver.url, "--user", "admin"]
+    done = CliRunner().invoke(
+        main, [*arguments, "--secrets", str(liver.secrets)], env={"OVERREAD_PASSWORD": liver.site.hub.password}
+    )
+    assert done.exit_code == 0, done.output

@@ -170,12 +170,10 @@ def file_bytes(seg: Any, source: str) -> bytes:
     return buffer.getvalue()
 
 
-def start_reading_site(
-    folder: Path, reading: Mapping[str, Any], *, exams: int, mode: str = "assist", pages: bool = False
-) -> ReadingSite:
+def start_reading_site(folder: Path, reading: Mapping[str, Any], *, exams: int, mode: str = "assist") -> ReadingSite:
     """Start a hub, apply a study with this block to it, and add accounts and exams."""
     Reading.model_validate(reading)
-    site = start_site(folder, pages=pages)
+    site = start_site(folder)
     text = site.manifest.read_text("utf-8")
     site.manifest.write_text(f"{text}mode: {mode}\n{yaml.safe_dump({'reading': dict(reading)})}", "utf-8")
     gate = {**FORM, "title": "Is it usable"}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from click.testing import CliRunner, Result
 
 from helpers.ports import free_port
-from helpers.requirements import REPOSITORY
 from helpers.study_folder import write_study
 from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
@@ -42,14 +39,7 @@ class Site:
         path.write_text(text.replace(old, new), "utf-8")
 
 
-def start_site(folder: Path, *, pages: bool = False) -> Site:
-    """Start the hub; with `pages` it serves the built review app and OHIF as well."""
+def start_site(folder: Path) -> Site:
     manifest = write_study(folder / "knee")
-    plugins = folder / "home" / "plugins"
-    build_plugin(manifest.parent, plugins)
-    more: dict[str, Any] = {}
-    if pages:
-        for jar in (REPOSITORY / "build/plugins").glob("overread-core-*.jar"):
-            shutil.copy(jar, plugins)
-        more["ohif"] = REPOSITORY / "build/ohif"
-    return Site(start_hub(folder, images=(manifest.parent / "images",), **more), manifest, free_port())
+    build_plugin(manifest.parent, folder / "home" / "plugins")
+    return Site(start_hub(folder, images=(manifest.parent / "images",)), manifest, free_port())

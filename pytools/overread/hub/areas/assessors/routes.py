@@ -99,7 +99,7 @@ def post_assessor(call: Call) -> Response:
     label = call.query.get("label") or document.fields.get("label", "")
     if not label:
         raise bad_request("Name the new assessor's label.")
-    if label != call.params["assessor"] and find_assessor(call.db, session.id, label) is not None:
+    if find_assessor(call.db, session.id, label) is not None:
         raise conflict(f"Assessor {label} exists already.")
     assessor = store.save(call, document, _project(call, document), label, session_id=session.id)
     return posted(call, f"/data/experiments/{session.id}/assessors/{assessor.id}")
