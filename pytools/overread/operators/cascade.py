@@ -73,9 +73,17 @@ class Stage(Spec):
     )
 
 
+class Body(Spec):
+    """The box around what is no air; the first network looks at nothing else."""
+
+    above_hu: float
+    margin_mm: float = Field(ge=0)
+
+
 class CascadeCard(ModelCard):
     """The card of a model with several networks."""
 
+    body: Body | None = None
     axes: tuple[Axis, Axis, Axis]
     stages: dict[str, Stage] = Field(min_length=1, description="In the order in which they run.")
 
@@ -125,7 +133,7 @@ class Cascade:
             Grid of the series, in any orientation.
         """
         results: dict[str, Found] = {}
-        box: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        box = self._body(values, geometry)
         for name, stage in self.card.stages.items():
             on_grid, affine = to_spacing(
                 values, geometry, axes=self.card.axes, spacing_mm=stage.spacing_mm, box=box, outside=stage.hu.low
@@ -141,6 +149,17 @@ class Cascade:
             if following:
                 box = (box[0] - following[0].margin_mm, box[1] + following[0].margin_mm)
         return results
+
+    def _body(self, values: Values, geometry: VolumeGeometry) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the box around the body with a rim of air, as in training: much air would change what is seen."""
+        rules, first = self.card.body, next(iter(self.card.stages.values()))
+        if rules is None:
+            return None
+        coarse, affine = to_spacing(
+            values, geometry, axes=self.card.axes, spacing_mm=first.spacing_mm, outside=first.hu.low
+        )
+        box = _box_of(ndimage.binary_opening(coarse > rules.above_hu, iterations=2), affine)
+        return None if box is None else (box[0] - rules.margin_mm, box[1] + rules.margin_mm)
 
     def _slide(self, module: torch.nn.Module, values: Values, stage: Stage) -> Values:
         import torch  # noqa: PLC0415 - seconds to import; the calculators never need it
