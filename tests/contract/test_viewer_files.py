@@ -13,7 +13,7 @@ import pytest
 from hub_fixture import RunningHub, start_hub
 
 CONFIG = b"window.config = {};"
-BROTLI = b"\x0b\x02\x80run();\x03"
+BROTLI = b"\x8b\x02\x80run();\x03"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 
 @pytest.fixture
 def browser(hub: RunningHub) -> Iterator[httpx.Client]:
-    with hub.client(headers={"user-agent": "Mozilla/5.0"}) as client:
+    with hub.client(headers={"user-agent": "Mozilla/5.0", "accept-encoding": "gzip"}) as client:
         yield client
 
 
@@ -104,7 +104,7 @@ def test_nothing_else_is_given(browser: httpx.Client, path: str) -> None:
 
 
 def test_who_has_not_logged_in_is_asked_to(hub: RunningHub) -> None:
-    with hub.client(None, headers={"user-agent": "Mozilla/5.0"}) as client:
+    with hub.client(None, headers={"user-agent": "Mozilla/5.0", "accept-encoding": "gzip"}) as client:
         answer = client.get("/viewer/segmentation?StudyInstanceUIDs=1.2")
         assert answer.status_code == 302
         assert answer.headers["location"] == (
