@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def start_shipped(folder: Path, study: str, *, exams: int, roster: Mapping[str, 
     done = site.apply()
     assert done.exit_code == 0, done.output
     kind = HipSite if study == "hip-fracture" else LiverSite
-    found = kind(site, folder / "secrets")
+    found = kind(site, folder / "secrets", now=datetime.now(UTC))  # pages tell the time by the clock
     found.project = found.bundle().manifest.project
     found.roster = {group: list(logins) for group, logins in roster.items()}
     with found.client() as client:

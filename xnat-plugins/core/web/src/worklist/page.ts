@@ -26,7 +26,7 @@ export class WorklistPage {
 
   async start(): Promise<void> {
     const { worklist } = this;
-    const arms = worklist.readings.some((each) => each.arm !== "");
+    const arms = armsShown(worklist);
     const heads = [t("No."), t("Case"), arms ? t("Model") : null, t("State")];
     show(
       this.root,
@@ -103,7 +103,7 @@ export class WorklistPage {
     const { worklist } = this;
     const states = worklist.readings.map((each) => this.#state(each));
     const sent = states.filter((each) => each === "sent").length;
-    const arms = worklist.readings.some((each) => each.arm !== "");
+    const arms = armsShown(worklist);
     this.#status.textContent = t("{done} of {all} read", { done: sent, all: worklist.total });
     this.#next.disabled = this.#nextReading() === undefined;
     show(
@@ -137,6 +137,11 @@ export class WorklistPage {
     const next = this.#nextReading();
     if (next !== undefined) window.location.assign(readUrl(this.worklist.project, next.code, true));
   }
+}
+
+/** Masks of several sources have no model of their own to be shown or withheld. */
+function armsShown(worklist: Worklist): boolean {
+  return worklist.page === "findings" && worklist.readings.some((each) => each.arm !== "");
 }
 
 function titleOf(worklist: Worklist): string {
