@@ -20,7 +20,7 @@ from overread.synthetic.hip_shape import SIDES
 from overread.synthetic.other_radiographs import other_radiograph
 from overread.synthetic.radiograph import Radiograph, Shot, make_person, take
 
-FIRST_SEED: Final = {"train": 0, "calibrate": 2_000_000, "test": 3_000_000}
+FIRST_SEED: Final = {"train": 0, "calibrate": 2_000_000, "test": 7_000_000}
 SIZE: Final = {"train": 900, "calibrate": 160, "test": 240}
 SPACING_MM: Final = 1.0
 _BATCH: Final = 20
