@@ -189,7 +189,8 @@ def test_two_readers_at_once_lose_nothing_and_see_nothing_of_each_other(room: Re
     enter(room, page, f"/overread/read?project={PROJECTS[0]}&session={CODES[2]}", "ada")
     shown_image(page)
     page.goto(f"{room.url}/overread/read?project={PROJECTS[1]}&session={CODES[0]}")
-    expect(page.get_by_text("You may not do this")).to_be_visible()
+    expect(page.get_by_role("heading", name="This did not work")).to_be_visible()
+    expect(page.locator("[data-fact=code]")).to_have_count(0)
     with room.client("ada") as ada, room.client("bob") as bob:
         assert ada.get(f"/data/projects/{PROJECTS[1]}/experiments").status_code in {403, 404}
         assert bob.get(f"/xapi/customforms?projectId={PROJECTS[0]}").status_code in {403, 404}
