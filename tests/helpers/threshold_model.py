@@ -144,7 +144,8 @@ def write_torchscript(folder: Path, *, threshold: float = 3.0, steepness: float 
     network.load_state_dict(_state(threshold, steepness))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated and in use all the same
-        traced: Any = torch.jit.trace(network.eval(), torch.zeros(1, 1, 8, 8, 8))  # type: ignore[no-untyped-call]
+        jit: Any = torch.jit
+        traced = jit.trace(network.eval(), torch.zeros(1, 1, 8, 8, 8))
         traced.save(str(folder / "model.ts"))
     return _saved(folder, "model.ts", weights__framework="torchscript", **changes)
 

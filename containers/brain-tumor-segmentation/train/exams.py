@@ -12,7 +12,7 @@ from heads import CoarseHead, HeadPool, coarse_head, seen
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from overread.operators.card import Preprocessing
+from overread.operators.card import Normalisation, Preprocessing
 from overread.operators.extract import largest_piece
 from overread.synthetic.anatomy import SampledAnatomy, load_anatomy, sample
 from overread.synthetic.brain import Look, add_noise, make_lesion, render
@@ -89,6 +89,9 @@ class ExamPool:
     ) -> None:
         if rules.extract is None:
             raise SystemExit("The card names no network that finds the brain: there is nothing to train it for.")
+        if not isinstance(rules.normalisation, Normalisation):
+            raise SystemExit("The brain is found on z-scores: the card's normalisation must be that, not a window.")
+        self._normalisation = rules.normalisation
         self._rng, self._rules, self._padding = rng, rules, padding
         self._spacing_mm, self._coarse_mm = rules.spacing_mm, rules.extract.spacing_mm
         self._threshold = rules.extract.threshold
@@ -100,13 +103,13 @@ class ExamPool:
             if images:
                 self._rendered += [self._exam(head) for _ in range(min(_EXAMS_PER_HEAD, size - first))]
         self._extracted: list[ExtractedExam] = []
-        self.heads = HeadPool(heads, rng=rng, rules=rules.extract, normalisation=rules.normalisation, padding=padding)
+        self.heads = HeadPool(heads, rng=rng, rules=rules.extract, normalisation=self._normalisation, padding=padding)
 
     def extract(self, brain_probability: Callable[[Volume], Volume]) -> list[float]:
         """Prepare the exams for `patch` with the brain that a network finds; return the Dice of each."""
         self._extracted, scores = [], []
         for exam in self._rendered:
-            ranked, box = seen(exam.coarse.astype(np.float32), self._rules.normalisation)
+            ranked, box = seen(exam.coarse.astype(np.float32), self._normalisation)
             probability = np.zeros(ranked.shape, dtype=np.float32)
             probability[box] = brain_probability(ranked[box])
             steps = np.asarray(self._spacing_mm) / np.asarray(self._coarse_mm)
@@ -117,7 +120,7 @@ class ExamPool:
             shown = np.where(inside, image, image.min())
             if self._rng.random() < _P_LEFTOVERS:
                 shown = _with_leftovers(image, inside, exam.brain, level=exam.level, rng=self._rng)
-            z, foreground = self._rules.normalisation.apply(np.asarray(shown, dtype=np.float32))
+            z, foreground = self._normalisation.apply(np.asarray(shown, dtype=np.float32))
             box = ndimage.find_objects(foreground.astype(np.int8))[0]
             self._extracted.append(ExtractedExam(z[box].astype(np.float16), exam.lesion[box]))
         return scores
