@@ -7,6 +7,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
