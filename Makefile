@@ -15,6 +15,7 @@ NPM := $(BIN)/python -m overread.hub.node --prefix xnat-plugins/core/web
 WEB := xnat-plugins/core/web
 PYTEST_ARGS ?=
 STUDY ?= brain-tumor
+WORKERS ?= 2
 # what is tested with the hub's other database, too
 POSTGRES_TESTS := $(addprefix tests/contract/test_,data_items.py data_files.py commands.py events.py)
 # for the images' tests what pyproject.toml says for those in tests/: no rule there can name them
@@ -52,7 +53,7 @@ demo: setup  ## the whole line on synthetic exams; STUDY=name or all; ONCE=1 end
 	$(BIN)/overread demo --study "$(STUDY)"
 
 test: setup checks web-test  ## every check and every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest --postgres $(POSTGRES_TESTS)
 
 test-fast: setup lint contracts  ## rules and contracts, and the tests of parts that take seconds, on two cores

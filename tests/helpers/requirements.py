@@ -22,10 +22,10 @@ from helpers.browser import find_chromium
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _SLOW_TIMEOUT_S = 1200
+_MISSING = "missing"
 _HEAVY = ("chromium", "docker-engine", "swarm", "ohif")
 _JAVA_LIBRARIES = Path("/usr/share/java")
 _MRICRON_TEMPLATES = Path("/usr/share/mricron/templates")
-_missing_key = pytest.StashKey[Counter[str]]()
 _left_out_key = pytest.StashKey[int]()
 
 
@@ -80,8 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count what is missing, choose the database, and make hypothesis judge results only."""
-    config.stash[_missing_key] = Counter()
+    """Choose the database, and make hypothesis judge results only."""
     if config.getoption("--postgres"):
         postgres.use_for_all_hubs()
     # A busy machine is no failure; and in CI the same examples every time, so that a red run is somebody's change.
@@ -95,7 +94,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run cheap tests first, give slow ones their time, and drop them with ``--fast``."""
+    """Run cheap tests first (last where workers share them), give slow ones their time, drop them with ``--fast``."""
     for item in items:
         if _cost(item) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT_S))
@@ -107,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--fast"):
         config.hook.pytest_deselected(items=[item for item in items if _cost(item)])
         items[:] = [item for item in items if not _cost(item)]
-    items.sort(key=_cost)
+    items.sort(key=_cost, reverse=hasattr(config, "workerinput"))
 
 
 def _is_portable(item: pytest.Item) -> bool:
@@ -134,7 +133,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reasons = {need: reason for need in needs_of(item) if (reason := why_missing(need))}
     if not reasons:
         return
-    item.config.stash[_missing_key].update(reasons.keys())
+    item.user_properties += [(_MISSING, need) for need in reasons]
     text = "; ".join(reasons.values())
     if is_ci():
         pytest.fail(f"{text} (with CI=true nothing may be missing)", pytrace=False)
@@ -147,7 +146,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(
             f"{url}: {config.stash.get(_left_out_key, 0)} tests left out, which need the hub's inside"
         )
-    missing = config.stash[_missing_key]
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    said = [report.user_properties for report in reports if report.when == "setup"]
+    missing = Counter(str(need) for properties in said for name, need in properties if name == _MISSING)
     if not missing:
         return
     terminalreporter.section("missing external programs")
