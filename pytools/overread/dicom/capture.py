@@ -107,11 +107,11 @@ def _object(sop_class: str, image: Dataset, info: ObjectInfo, *, modality: str) 
     ds.SeriesTime = ds.ContentTime = ds.InstanceCreationTime = moment.strftime("%H%M%S")
     ds.Modality = modality
     ds.SeriesNumber, ds.InstanceNumber = info.series_number, 1
-    ds.SeriesDescription = plain_text(info.series_description, limit=_LO_MAX)
-    ds.Manufacturer = plain_text(info.manufacturer, limit=_LO_MAX)
-    ds.ManufacturerModelName = plain_text(info.model_name, limit=_LO_MAX)
-    ds.SoftwareVersions = plain_text(info.software_version, limit=_LO_MAX)
-    ds.DeviceSerialNumber = plain_text(info.serial_number, limit=_LO_MAX)
+    ds.SeriesDescription = info.series_description
+    ds.Manufacturer = info.manufacturer
+    ds.ManufacturerModelName = info.model_name
+    ds.SoftwareVersions = info.software_version
+    ds.DeviceSerialNumber = info.serial_number
     copy_patient_and_study(image, ds)
     return ds
 

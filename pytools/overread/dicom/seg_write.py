@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
@@ -46,6 +46,8 @@ class ObjectInfo:
         When; now if not given.
     manufacturer, model_name, software_version, serial_number
         Of the program that made it.
+
+    Texts are cut to what a DICOM string holds.
     """
 
     series_instance_uid: str = ""
@@ -60,6 +62,10 @@ class ObjectInfo:
     software_version: str = field(default=__version__)
     serial_number: str = "1"
 
+    def __post_init__(self) -> None:
+        for name in ("series_description", "manufacturer", "model_name", "software_version", "serial_number"):
+            object.__setattr__(self, name, plain_text(getattr(self, name), limit=_LO_MAX))
+
     def uids(self) -> tuple[str, str]:
         """Return (SeriesInstanceUID, SOPInstanceUID), made up where empty."""
         return (
@@ -70,6 +76,28 @@ class ObjectInfo:
     def moment(self) -> datetime.datetime:
         """Return when the object was made, as local time of day without an offset."""
         return (self.content_datetime or datetime.datetime.now().astimezone()).replace(tzinfo=None)
+
+    def highdicom_arguments(self) -> dict[str, Any]:
+        """Return what every object of highdicom's wants: UIDs, series, equipment, times. New UIDs with each call."""
+        series_uid, sop_uid = self.uids()
+        moment = self.moment()
+        return {
+            "series_instance_uid": series_uid,
+            "series_number": self.series_number,
+            "series_description": self.series_description,
+            "series_date": moment.date(),
+            "series_time": moment.time(),
+            "sop_instance_uid": sop_uid,
+            "instance_number": 1,
+            "manufacturer": self.manufacturer,
+            "manufacturer_model_name": self.model_name,
+            "software_versions": self.software_version,
+            "device_serial_number": self.serial_number,
+            "content_date": moment.date(),
+            "content_time": moment.time(),
+            "transfer_syntax_uid": ExplicitVRLittleEndian,
+            "specific_character_set": "ISO_IR 192",
+        }
 
 
 def write_seg(
@@ -116,31 +144,15 @@ def write_seg(
     geometry = geometry_of(images)
     ordered = in_slice_order(images, geometry)
     _check(masks, segments, geometry)
-    series_uid, sop_uid = info.uids()
-    moment = info.moment()
     seg = hd.seg.Segmentation(
         # One slice, all of it in every segment: enough for the header. The frames follow below.
         source_images=[_on_grid(ordered[0], geometry)],
         pixel_array=np.ones((1, *geometry.shape[1:], len(segments)), dtype=np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[describe(s) for s in segments],
-        series_instance_uid=series_uid,
-        series_number=info.series_number,
-        sop_instance_uid=sop_uid,
-        instance_number=1,
-        manufacturer=plain_text(info.manufacturer, limit=_LO_MAX),
-        manufacturer_model_name=plain_text(info.model_name, limit=_LO_MAX),
-        software_versions=plain_text(info.software_version, limit=_LO_MAX),
-        device_serial_number=plain_text(info.serial_number, limit=_LO_MAX),
         content_label=info.content_label,
-        content_description=plain_text(info.series_description, limit=_LO_MAX),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set="ISO_IR 192",
-        series_description=plain_text(info.series_description, limit=_LO_MAX),
-        content_date=moment.date(),
-        content_time=moment.time(),
-        series_date=moment.date(),
-        series_time=moment.time(),
+        content_description=info.series_description,
+        **info.highdicom_arguments(),
     )
     drawn = {number: np.asarray(mask, dtype=np.bool_) for number, mask in masks.items()}
     put_frames(seg, ordered, drawn, every_slice=every_slice)

@@ -10,7 +10,6 @@ from typing import Any, Final
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
 
 from overread.dicom.codes import CodedTerm
 from overread.dicom.geometry import text_of
@@ -125,29 +124,13 @@ def report_document(
         imaging_measurements=list(groups),
         title=codes.DCM.ImagingMeasurementReport,
     )
-    series_uid, sop_uid = info.uids()
-    moment = info.moment()
     sr = hd.sr.Comprehensive3DSR(
         evidence=list(evidence),
         content=report,
-        series_instance_uid=series_uid,
-        series_number=info.series_number,
-        sop_instance_uid=sop_uid,
-        instance_number=1,
-        manufacturer=plain_text(info.manufacturer, limit=_LO_MAX),
-        manufacturer_model_name=plain_text(info.model_name, limit=_LO_MAX),
-        software_versions=plain_text(info.software_version, limit=_LO_MAX),
-        device_serial_number=plain_text(info.serial_number, limit=_LO_MAX),
-        series_description=plain_text(info.series_description, limit=_LO_MAX),
         is_complete=True,
         is_final=False,  # a program's measurements are nobody's finding until a reader says so
         is_verified=False,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set="ISO_IR 192",
-        content_date=moment.date(),
-        content_time=moment.time(),
-        series_date=moment.date(),
-        series_time=moment.time(),
+        **info.highdicom_arguments(),
     )
     copy_patient_and_study(image, sr)
     return as_read(sr)
@@ -164,8 +147,8 @@ def _observer(info: ObjectInfo, device_uid: str) -> hd.sr.ObservationContext:
         )
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=device_uid,
-        name=plain_text(info.model_name, limit=_LO_MAX),
-        manufacturer_name=plain_text(info.manufacturer, limit=_LO_MAX),
+        name=info.model_name,
+        manufacturer_name=info.manufacturer,
         model_name=plain_text(f"{info.model_name} {info.software_version}", limit=_LO_MAX),
     )
     return hd.sr.ObservationContext(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -10,11 +9,10 @@ from urllib.parse import quote
 from overread.errors import ArchiveError, OverreadError
 from overread.study.form import FeedbackForm
 from overread.xnat.connection import Archive, Request
+from overread.xnat.forms import find_form, has_questions_of, save_form
 from overread.xnat.reading.cases import rows
 
 _PRIVATE, _ARCHIVES_ITSELF = "private", "4"
-_NEW_ROW = "-1_-1"
-_DISPLAY_ORDER = "10"
 _ALL_DATA = ("ALL_DATA_ADMIN", "ALL_DATA_ACCESS")
 
 
@@ -106,20 +104,8 @@ def ensure_form(archive: Archive, project: str, form: FeedbackForm, *, xsi_type:
         The server took it but does not list it.
     """
     row = _form_row(archive, project, form, xsi_type)
-    if row is None or _contents(row) != form.document:
-        applies_to = next(
-            (str(a["idCustomVariableFormAppliesTo"]) for a in _applies_to(row or {}, project)), _NEW_ROW
-        )  # fmt: skip
-        data = {
-            "formTitle": form.title,
-            "zIndex": int(_DISPLAY_ORDER),
-            "xnatDatatype": {"label": xsi_type, "value": xsi_type},
-            "isThisASiteWideConfiguration": "no",
-            "xnatProject": [{"label": project, "value": project}],
-            "idCustomVariableFormAppliesTo": applies_to,
-        }
-        body = {"submission": {"data": data}, "builder": dict(form.document)}
-        archive.send(Request("PUT", "/xapi/customforms/save", json=body))
+    if row is None or not has_questions_of(row, form):
+        archive.send(save_form(form, row, xsi_type=xsi_type, label=xsi_type, project=project))
         row = _form_row(archive, project, form, xsi_type)
     if row is None or not row.get("formUUID"):
         raise ArchiveError(f"project {project}: the server took the form '{form.title}' but does not list it")
@@ -129,25 +115,8 @@ def ensure_form(archive: Archive, project: str, form: FeedbackForm, *, xsi_type:
 def _form_row(archive: Archive, project: str, form: FeedbackForm, xsi_type: str) -> Mapping[str, Any] | None:
     answer = archive.get("/xapi/customforms", {"projectId": project})
     value = answer.value() if answer else []
-    for row in value if isinstance(value, list) else ():
-        contents = _contents(row)
-        same = isinstance(contents, dict) and contents.get("title") == form.title
-        if same and xsi_type in str(row.get("path", "")) and _applies_to(row, project):
-            return row if isinstance(row, dict) else None
-    return None
-
-
-def _applies_to(row: Mapping[str, Any], project: str) -> list[Mapping[str, Any]]:
-    found = [a for a in row.get("appliesToList") or () if isinstance(a, Mapping)]
-    return [a for a in found if a.get("entityId") == project and a.get("status") != "deleted"]
-
-
-def _contents(row: Mapping[str, Any]) -> Any:
-    contents = row.get("contents")
-    try:
-        return json.loads(contents) if isinstance(contents, str) else contents
-    except json.JSONDecodeError:
-        return None
+    found = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    return find_form(found, form, xsi_type=xsi_type, project=project)
 
 
 def _sees_all(archive: Archive, login: str) -> str:
