@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from overread.operators.preview import fitting
+from overread.operators.lettering import fitting, lettering
 from overread.operators.radiographs import RadiographImage
 from overread.operators.result import Finding
 
@@ -52,7 +52,7 @@ def annotated(
         picture.paste(panel, (x, 0))
         x += panel.width + 8
     draw = ImageDraw.Draw(picture)
-    large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=14)
+    large, small = lettering(18), lettering(14)
     line = "    ".join(f"{f.side} {f.cls} {f.confidence:.2f}" for f in findings)
     draw.text((10, height + 6), fitting(line, large, picture.width - 20), font=large, fill=_TEXT)
     draw.text((10, height + 30), fitting(note, small, picture.width - 20), font=small, fill=_DIM)
@@ -73,7 +73,7 @@ def _panel(image: RadiographImage, findings: Sequence[Finding], side_px: int) ->
     grey = Image.fromarray(np.rint(255.0 * values).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
     panel = grey.convert("RGB")
     draw = ImageDraw.Draw(panel)
-    font = ImageFont.load_default(size=18)
+    font = lettering(18)
     for number, finding in enumerate(findings):
         box = finding.box
         if box is None or box.sop_instance_uid != image.uid:

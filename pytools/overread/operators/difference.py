@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
+from overread.operators.lettering import lettering
 from overread.operators.preview import Mask, Values, slice_picture
 
 ADDED: Final = (230, 159, 0)
@@ -76,7 +77,7 @@ def _tile(values: Values, now: Mask, before: Mask, geometry: VolumeGeometry, k: 
     kept = _enlarged(now[k] & before[k], grey.size)
     pixels[kept & ~ndimage.binary_erosion(kept)] = _KEPT
     tile = Image.fromarray(pixels)
-    font = ImageFont.load_default(size=14)
+    font = lettering(14)
     ImageDraw.Draw(tile).text((6, 4), f"{k + 1}/{geometry.shape[0]}", font=font, fill=_TEXT)
     return tile
 
@@ -87,7 +88,7 @@ def _enlarged(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool
 
 
 def _legend(picture: Image.Image) -> None:
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=15)
+    draw, font = ImageDraw.Draw(picture), lettering(15)
     top, left = picture.height - _LEGEND_PX + 8, 10
     for colour, words, filled in ((ADDED, "added", True), (REMOVED, "removed", True), (_KEPT, "in both", False)):
         draw.rectangle((left, top, left + 18, top + 16), outline=colour, fill=colour if filled else None, width=2)

@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from overread.dicom.geometry import VolumeGeometry
+from overread.operators.lettering import fitting, lettering
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -122,7 +123,7 @@ def _to_grey(plane: Values, window: tuple[float, float] | None) -> NDArray[np.ui
 
 def _caption(picture: Image.Image, place: str, *, caption: str, note: str) -> None:
     draw = ImageDraw.Draw(picture)
-    large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=14)
+    large, small = lettering(18), lettering(14)
     top = picture.height - _BAND_PX
     draw.text((10, top + 6), fitting(caption, large, picture.width - 130), font=large, fill=_TEXT)
     draw.text((10, top + 30), fitting(note, small, picture.width - 20), font=small, fill=_DIM)
@@ -130,7 +131,7 @@ def _caption(picture: Image.Image, place: str, *, caption: str, note: str) -> No
 
 
 def _letter_sides(figure: Image.Image, geometry: VolumeGeometry, *, size: int) -> None:
-    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=size)
+    draw, font = ImageDraw.Draw(figure), lettering(size)
     width, height = figure.size
     right, left = _side(geometry.affine_lps[:3, 2])
     bottom, upper = _side(geometry.affine_lps[:3, 1])
@@ -145,10 +146,3 @@ def _side(direction: NDArray[np.float64]) -> tuple[str, str]:
     axis = int(np.argmax(np.abs(direction)))
     towards, against = _LETTERS[axis]
     return (towards, against) if direction[axis] > 0 else (against, towards)
-
-
-def fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
-    """Return text cut to a width in pixels."""
-    while font.getlength(text) > width and len(text) > 1:
-        text = f"{text[:-2]}…"
-    return text

@@ -76,7 +76,9 @@ def report_exam(job: Job, *, project: Path | None, version: str) -> None:
         page = page_of(job, chosen, history, seg, volume)
         picture = draw_page(page)
         document = BytesIO()
-        draw_page(page, scale=PDF_SCALE).save(document, format="PDF", resolution=72.0 * PDF_SCALE * SIDE_PX / 595.0)
+        draw_page(page, scale=PDF_SCALE).save(
+            document, format="PDF", resolution=72.0 * PDF_SCALE * SIDE_PX / 595.0, quality=92, subsampling=0
+        )
     with job.stage("write", at=0.8):
         write_report(job, chosen, seg, volume, picture=picture, pdf=document.getvalue())
 
@@ -117,6 +119,7 @@ def page_of(
             ("Model", chosen.model),
             ("Outline by", origin),
             ("Series", str(used.get("series_description") or "without a description")),
+            ("Lesions", _lesions(chosen)),
             ("Compared", here.reason if here else "with nothing: the exam has no date"),
         ),
         figure=figure,
@@ -132,6 +135,17 @@ def page_of(
             "Made by a program from images of this study. Not a finding of a physician. Research use only.",
         ),
     )
+
+
+def _lesions(result: StoredResult) -> str:
+    """Return volume and longest axial diameter of each lesion, the largest first; nothing where they were not told."""
+    told = [f"{each['volume_ml']:.1f} mL, {each['longest_axial_diameter_mm']:.0f} mm" for each in _listed(result)]
+    return f"{len(told)}: {'; '.join(told)}" if told else ""
+
+
+def _listed(result: StoredResult) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = result.document.get("lesions") or []
+    return found
 
 
 def named(measure: str, result: StoredResult) -> tuple[str, str]:
