@@ -40,9 +40,9 @@ def cli() -> None:
 @cli.command("salt")
 @_SECRETS
 def salt(*, secrets: Path) -> None:
-    """Make the salt of a study, once, in its folder of secrets (mode 0600).
+    """Make the salt of a study, once, in its folder of secrets.
 
-    Keep a copy elsewhere, never on the server.
+    The file has mode 0600. Keep a copy elsewhere, never on the server.
     """
     from overread.xnat.blinding import make_salt  # noqa: PLC0415 - `overread --help` stays light
 
@@ -62,10 +62,10 @@ def salt(*, secrets: Path) -> None:
 )
 @_JSON
 def check(*, file: Path, server: str, user: str, secrets: Path, max_auc: float, alpha: float, as_json: bool) -> None:
-    """Look, over all copies of the study FILE, for anything that tells who made a segmentation.
+    """Look for anything that tells who made a segmentation.
 
-    Every attribute, size, label, time, ID and field is asked whether it goes along with the source; a program tries to
-    tell the sources by the shape of the masks. Exit code 1 when something tells.
+    Over all copies of the study FILE, every attribute, size, label, time, ID and field is asked whether it goes along
+    with the source; a program tries to tell the sources by the shape of the masks. Exit code 1 when something tells.
     """
     from overread.study.manifest import load_manifest  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.blinding import read_key, read_salt  # noqa: PLC0415

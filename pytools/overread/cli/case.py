@@ -34,9 +34,10 @@ def cli() -> None:
 @_SERVER
 @_USER
 def rerun(name: str, server: str, user: str) -> None:
-    """Run a failed case again, with the same values: a new run, linked to the failed one.
+    """Run a failed case again, with the same values.
 
-    On the hub, said twice, it makes one new run. XNAT has no such request: there it is launched anew each time.
+    A new run, linked to the failed one. On the hub, said twice, it makes one new run. XNAT has no such request: there
+    it is launched anew each time.
     """
     from overread.xnat.cases.collect import find_run  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.cases.rerun import rerun as run_again  # noqa: PLC0415
@@ -58,10 +59,11 @@ def rerun(name: str, server: str, user: str) -> None:
     "--by-value/--by-reference", default=False, help="Put the files themselves in, or their UIDs and SHA-256 (default)."
 )
 def export(name: str, server: str, user: str, out: Path, *, by_value: bool) -> None:
-    """Write a bundle of a case: command, values, image, versions, log, stage times, outcome, inputs and outputs.
+    """Write a bundle of a case, to be run elsewhere.
 
-    Secrets are masked; the patient's name, birth date and accession number stand nowhere in it, but in the DICOM files
-    themselves if they go along (--by-value).
+    Command, values, image, versions, log, stage times, outcome, inputs and outputs. Secrets are masked; the patient's
+    name, birth date and accession number stand nowhere in it, but in the DICOM files themselves if they go
+    along (--by-value).
     """
     from overread.xnat.cases.bundle import write_bundle  # noqa: PLC0415
     from overread.xnat.cases.collect import collect, find_run  # noqa: PLC0415
@@ -100,10 +102,10 @@ def replay(
     tolerance: float,
     timeout_s: float,
 ) -> None:
-    """Run the case in BUNDLE on this machine and say what differs from the result that was recorded.
+    """Run the case in BUNDLE on this machine, and compare.
 
-    The image's own command is run with the recorded values; nothing that the bundle says is run by itself.
-    Exit code 0: the same result; 3: another one; 1: it could not be run.
+    Says what differs from the result that was recorded. The image's own command is run with the recorded values;
+    nothing that the bundle says is run by itself. Exit code 0: the same result; 3: another one; 1: it could not be run.
     """
     from overread.xnat.cases.bundle import open_bundle  # noqa: PLC0415
 

@@ -24,10 +24,10 @@ def cli() -> None:
 @_FILES
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 def lint(files: tuple[Path, ...], form: str) -> None:
-    """Find what is wrong with each FILE, anybody's command.json (- is standard input).
+    """Find what is wrong with anybody's command.json.
 
-    Works offline. One line for each finding: file, line, JSON path, what, how to mend it, rule; `overread command
-    rules` says why. Exit code 1 when there is an error, 0 when there are warnings alone.
+    - is standard input. Works offline. One line for each finding: file, line, JSON path, what, how to mend it, rule;
+    `overread command rules` says why. Exit code 1 when there is an error, 0 when there are warnings alone.
     """
     from overread.commands.lint import lint_text  # noqa: PLC0415 - `overread --help` stays light
     from overread.commands.report import json_report, sarif_report, text_report  # noqa: PLC0415
@@ -51,11 +51,11 @@ def lint(files: tuple[Path, ...], form: str) -> None:
 @click.argument("study", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--check", is_flag=True, help="Write nothing; name what is stale, and exit with 1 if anything is.")
 def compile_(study: Path, *, check: bool) -> None:
-    """Make the commands of the manifest STUDY from it and from its images' cards.
+    """Make the commands of a study.
 
-    Writes command.json into each image's folder, and the label org.nrg.commands into its Dockerfile: for the image
-    itself, its measurement of corrections, and their setup and wrap-up commands. Paste command.json into XNAT's page,
-    or let `overread study apply` send it.
+    From the manifest STUDY and its images' cards. Writes command.json into each image's folder, and the label
+    org.nrg.commands into its Dockerfile: for the image itself, its measurement of corrections, and their setup and
+    wrap-up commands. Paste command.json into XNAT's page, or let `overread study apply` send it.
     """
     from overread.commands.compile import compile_study  # noqa: PLC0415
     from overread.commands.files import write_files  # noqa: PLC0415

@@ -68,7 +68,7 @@ def backup(*, home: Path, database: str, target: Path) -> None:
 @home_option
 @database_option
 def restore(*, source: Path, home: Path, database: str) -> None:
-    """Make a home from a backup; every file is compared with its digest."""
+    """Make a home from a backup, and compare all digests."""
     from overread.hub.upkeep.backup import restore as make  # noqa: PLC0415
 
     made = make(source, home, database=database)
@@ -79,7 +79,7 @@ def restore(*, source: Path, home: Path, database: str) -> None:
 @home_option
 @database_option
 def upgrade(*, home: Path, database: str) -> None:
-    """Bring the database of a hub that does not run to the tables that this version needs."""
+    """Bring the database of a stopped hub up to this version."""
     from overread.cli.hub import alone_in  # noqa: PLC0415
     from overread.hub.config import HubConfig  # noqa: PLC0415
     from overread.hub.upkeep.upgrade import upgrade as bring  # noqa: PLC0415

@@ -52,10 +52,11 @@ def build(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Build the plugin of each FOLDER (a folder with a study.yaml or a plugin.yaml).
+    """Build the plugin of each FOLDER.
 
-    Writes the plugin's source tree in Gradle's layout and its jar. XNAT needs classes for a datatype, and they must be
-    compiled against its own: name its WAR. Without, the jar is good for the embedded hub only, and says so.
+    A folder with a study.yaml or a plugin.yaml. Writes the plugin's source tree in Gradle's layout and its jar. XNAT
+    needs classes for a datatype, and they must be compiled against its own: name its WAR. Without, the jar is good for
+    the embedded hub only, and says so.
     """
     from overread.plugins.build import build_plugin, plugin_folders  # noqa: PLC0415 - `overread --help` stays light
 

@@ -50,7 +50,7 @@ def cli() -> None:
 @_with_study
 @_JSON
 def plan(*, file: Path, roster: Path, secrets: Path, server: str, user: str, as_json: bool) -> None:
-    """Say what `overread readers sync` would do now, and change nothing."""
+    """Say what `overread readers sync` would do, changing nothing."""
     from overread.xnat.reading.overview import plan_readers  # noqa: PLC0415 - `overread --help` stays light
 
     bundle, who = _read(file, roster)
@@ -66,9 +66,10 @@ def plan(*, file: Path, roster: Path, secrets: Path, server: str, user: str, as_
 @_with_study
 @click.option("--every", "every_s", type=click.FloatRange(min=5), help="Again and again, after so many seconds.")
 def sync(*, file: Path, roster: Path, secrets: Path, server: str, user: str, every_s: float | None) -> None:
-    """Bring projects, copies, worklists and progress to what they should be now; a second run changes nothing.
+    """Bring projects, copies, worklists and progress up to date.
 
-    With --every it runs until it is ended by a signal, and waits for a server that is away.
+    A second run changes nothing. With --every it runs until it is ended by a signal, and waits for a server that is
+    away.
     """
     from overread.xnat.reading.sync import sync as sync_study  # noqa: PLC0415 - `overread --help` stays light
 
@@ -118,9 +119,9 @@ def status(*, file: Path, server: str, user: str, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--unblinded", is_flag=True, help="Also say what each code stands for; needs the key.")
 def answers(*, file: Path, server: str, user: str, form: str, secrets: Path | None, unblinded: bool) -> None:
-    """Print all answers of all readers: every version, with times and edits.
+    """Print all answers of all readers.
 
-    Without --unblinded a row has a code, and no column tells exam, source or arm.
+    Every version, with times and edits. Without --unblinded a row has a code, and no column tells exam, source or arm.
     """
     from overread.xnat.reading.answers import as_csv  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.reading.overview import all_answers  # noqa: PLC0415

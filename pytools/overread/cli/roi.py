@@ -37,9 +37,9 @@ def _at_server(work: Callable[..., Any]) -> Callable[..., Any]:
 @_LABEL
 @_OVERWRITE
 def check(*, file: Path, server: str, user: str, project: str, session: str, label: str, overwrite: bool) -> None:
-    """Say why the ROI service would refuse FILE on a session, and what to do. Nothing is sent.
+    """Say why the ROI service would refuse FILE; send nothing.
 
-    Exit code 1 when it would.
+    And what to do about it. Exit code 1 when it would.
     """
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.roi import check as check_object  # noqa: PLC0415
@@ -62,7 +62,10 @@ def check(*, file: Path, server: str, user: str, project: str, session: str, lab
 @_LABEL
 @_OVERWRITE
 def put(*, file: Path, server: str, user: str, project: str, session: str, label: str, overwrite: bool) -> None:
-    """Check FILE, upload it as a ROI collection, read it back, and compare voxels or contours, names and places."""
+    """Check FILE, upload it as a ROI collection, and compare.
+
+    It is read back: voxels or contours, names and places.
+    """
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.roi import put as put_object  # noqa: PLC0415
 
@@ -81,9 +84,9 @@ def put(*, file: Path, server: str, user: str, project: str, session: str, label
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 @click.option("--compare", "other", type=click.Path(path_type=Path, exists=True), help="Say how it differs from this.")
 def get(*, label: str, server: str, user: str, project: str, out: Path, other: Path | None) -> None:
-    """Write the object of the ROI collection LABEL (label or ID), a reader's from OHIF or a model's, to a file.
+    """Write the object of a ROI collection to a file.
 
-    With --compare, exit code 1 when the two differ.
+    LABEL is label or ID of a reader's, from OHIF, or of a model's. With --compare, exit code 1 when the two differ.
     """
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.roi import compare, read_object  # noqa: PLC0415

@@ -62,10 +62,10 @@ def add(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Keep a person's segmentation of EXAM (session's label) with the study: FILE is a SEG, an RTSTRUCT or a NIfTI.
+    """Keep a person's segmentation of EXAM with the study.
 
-    It must lie on the grid of the exam's images; nothing is resampled. Structures are known by the study's labels, in a
-    NIfTI by its numbers; --name says where they differ.
+    EXAM is a session's label, FILE a SEG, an RTSTRUCT or a NIfTI. It must lie on the grid of the exam's images; nothing
+    is resampled. Structures are known by the study's labels, in a NIfTI by its numbers; --name says where they differ.
     """
     import datetime  # noqa: PLC0415 - `overread --help` stays light
 

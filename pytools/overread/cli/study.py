@@ -46,7 +46,7 @@ def cli() -> None:
 @FILE
 @JSON
 def check(file: Path, *, as_json: bool) -> None:
-    """Say everything that is wrong with the manifest FILE and with what it refers to.
+    """Say all that is wrong with FILE and with what it refers to.
 
     One line for each: file, line, place, what, how to mend it. Exit code 2 when there is anything.
     """
@@ -96,7 +96,7 @@ def schema() -> None:
 def plan_(
     file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
 ) -> None:
-    """Say in words how the server differs from the manifest FILE, and change nothing.
+    """Say how a server differs from FILE, and change nothing.
 
     Exit code 0 when `overread study apply` could do it all, 1 when something is in the way.
     """
@@ -116,9 +116,10 @@ def plan_(
 @click.option("--keep-data", is_flag=True, help="Needed: exams, results and answers are never removed from here.")
 @JSON
 def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_data: bool, as_json: bool) -> None:
-    """Take the study of the manifest FILE off a server: nothing starts or receives any more, all data stays.
+    """Take the study of FILE off a server; all data stays.
 
-    Removes what `overread study apply` made, and nothing else. A second run changes nothing.
+    Nothing starts or receives any more. Removes what `overread study apply` made, and nothing else. A second run
+    changes nothing.
     """
     from overread.xnat.bundle import load_bundle  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
@@ -150,7 +151,7 @@ def destroy(file: Path, server: str, user: str, dicom_port: int | None, *, keep_
 def apply(
     file: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, adopt: bool, as_json: bool
 ) -> None:
-    """Set the study of the manifest FILE up on a server, or bring it up to date there.
+    """Set the study of FILE up on a server, or bring it up to date.
 
     `overread study plan` shows before what it will do. The password is taken from OVERREAD_PASSWORD, or from ~/.netrc.
     A second run changes nothing. Exit code 0 when all is done, 1 when nothing was, 3 when it stopped half-way (run it
@@ -197,9 +198,10 @@ def new(
     ae_title: str,
     port: int | None,
 ) -> None:
-    """Make a study NAME from one that is there: manifest, datatype, forms, image with its tests, all under new names.
+    """Make a study NAME from one that is there.
 
-    It passes `overread study check` and its tests at once; then change it, file by file, into what you want to study.
+    Manifest, datatype, forms, image with its tests, all under new names. It passes `overread study check` and its tests
+    at once; then change it, file by file, into what you want to study.
     """
     from overread.plugins import scaffold  # noqa: PLC0415 - `overread --help` stays light
 
@@ -225,10 +227,11 @@ def new(
 @USER
 @click.option("--reason", required=True, help="Why; it is kept with the change.")
 def mode_(file: Path, mode: str, server: str, user: str, reason: str) -> None:
-    """Change the mode of the study of the manifest FILE: shadow (readers don't see results), assist, or live.
+    """Change the mode of a study: shadow, assist, or live.
 
-    Who, when and why is kept in the study's project. In shadow nobody but owners keeps a role there; those who lose it
-    get it back with the next mode. Changes the manifest's line as well. Said again, it changes nothing.
+    In shadow readers don't see results. Who, when and why is kept in the study's project. In shadow nobody but owners
+    keeps a role there; those who lose it get it back with the next mode. Changes the manifest's line as well. Said
+    again, it changes nothing.
     """
     from datetime import UTC, datetime  # noqa: PLC0415 - `overread --help` stays light
 

@@ -27,9 +27,10 @@ from overread.errors import ArchiveError
 def export(
     file: Path, server: str, user: str, *, dicom_port: int | None, signed_by: str, plugins: Path | None, out: Path
 ) -> None:
-    """Write the study of the manifest FILE to one file, as it was tested on a server, signed off.
+    """Write the study of FILE, as tested on a server, to one file.
 
-    Refuses while the server differs from the study's files in anything. `overread study promote` takes the file.
+    It is signed. Refuses while the server differs from the study's files in anything. `overread study promote` takes
+    the file.
     """
     from overread.xnat.bundle import load_bundle  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
@@ -63,10 +64,10 @@ def export(
 def promote(
     source: Path, server: str, user: str, dicom_port: int | None, readers: Path | None, *, as_json: bool
 ) -> None:
-    """Set up on a server exactly what was tested elsewhere: the study in ARCHIVE, from `overread study export`.
+    """Set up on a server exactly what was tested elsewhere.
 
-    Changes nothing when a file is not as it was signed, or when an image, the datatype or a plugin of the server has
-    another digest or version than the tested one.
+    ARCHIVE is from `overread study export`. Changes nothing when a file is not as it was signed, or when an image, the
+    datatype or a plugin of the server has another digest or version than the tested one.
     """
     from overread.xnat.apply import apply as apply_study  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -32,6 +34,12 @@ def test_help_starts_without_anything_heavy() -> None:
 def test_help_names_each_noun_with_the_first_line_of_its_module() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert "Check a study's files, and set the study up on a server." in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("noun", ["", *sorted(main.list_commands(click.Context(main)))])
+def test_no_line_of_a_list_of_commands_is_cut(noun: str) -> None:
+    said = CliRunner().invoke(main, [*noun.split(), "--help"]).output
+    assert not re.search(r"^  \S.*\.\.\.$", said.partition("Commands:")[2], re.MULTILINE), said
 
 
 def test_near_miss_is_suggested() -> None:
