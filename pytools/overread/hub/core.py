@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from overread.hub.arrival.intake import Intake
     from overread.hub.items.catalogs import CatalogWriter
     from overread.hub.metrics import Metrics
+    from overread.hub.receiver.refusals import Refusals
     from overread.hub.receiver.service import Receivers
     from overread.hub.runs.images import ImageCatalog
     from overread.hub.runs.queue import RunQueue
@@ -60,6 +61,7 @@ class Hub:
 
     catalogs: CatalogWriter
     receivers: Receivers
+    refusals: Refusals
     intake: Intake
     inbox: Inbox
     commitments: Commitments

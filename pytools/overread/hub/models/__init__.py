@@ -3,7 +3,13 @@
 from overread.hub.models.access import AliasToken, Membership, User
 from overread.hub.models.audit import AuditEvent
 from overread.hub.models.base import Base
-from overread.hub.models.dicom import PrearchiveSession, ReceivedObject, Receiver, StorageCommitment
+from overread.hub.models.dicom import (
+    PrearchiveSession,
+    ReceivedObject,
+    Receiver,
+    RefusedAssociation,
+    StorageCommitment,
+)
 from overread.hub.models.history import HistoryEvent
 from overread.hub.models.items import (
     Experiment,
@@ -55,6 +61,7 @@ __all__ = [
     "Project",
     "ReceivedObject",
     "Receiver",
+    "RefusedAssociation",
     "Resource",
     "ResourceFile",
     "Scan",

@@ -100,6 +100,25 @@ class ReceivedObject(Base):
     original_digest: Mapped[str] = mapped_column(default="", server_default="")  # MD5 before it was anonymised
 
 
+class RefusedAssociation(Base):
+    """An association that was refused, or broke off, and why. Equal ones are one row."""
+
+    __tablename__ = "refused_association"
+    __table_args__ = (
+        UniqueConstraint("reason", "called", "calling", "address", "port"),
+        Index("ix_refused_association_last", "last_at"),
+    )
+    pk: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    reason: Mapped[str]
+    called: Mapped[str]  # AE titles; "" if it did not come that far
+    calling: Mapped[str]
+    address: Mapped[str]  # the sender's
+    port: Mapped[int]  # ours
+    times: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+
+
 class StorageCommitment(Base):
     """A request for storage commitment (PS3.4 Annex J) and what became of it.
 

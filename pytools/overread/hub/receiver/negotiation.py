@@ -50,6 +50,21 @@ def is_kept(transfer_syntax: str) -> bool:
     return transfer_syntax in _OTHER_SYNTAXES or transfer_syntax.startswith(_ENCAPSULATED)
 
 
+def refused(requested: Iterable[PresentationContext]) -> str:
+    """Say what a sender may not send of what it asks for; "" if something of each kind of object can be taken."""
+    takes = {str(context.abstract_syntax) for context in supported(requested)}
+    lacking: dict[str, set[str]] = {}
+    for context in requested:
+        abstract = str(context.abstract_syntax)
+        if abstract not in takes:
+            syntaxes = lacking.setdefault(UID(abstract).name, set())
+            syntaxes.update(UID(one).name for one in context.transfer_syntax if is_storage(abstract))
+    if not lacking or (takes and not any(lacking.values())):  # other services beside storing are nobody's mistake
+        return ""
+    said = [f"{name} in {', '.join(sorted(syntaxes))}" if syntaxes else name for name, syntaxes in lacking.items()]
+    return f"can't be taken: {'; '.join(said)}"
+
+
 def supported(requested: Iterable[PresentationContext]) -> list[PresentationContext]:
     """Return the contexts to accept of those that a sender asks for, one for each abstract syntax."""
     agreed: dict[str, list[str | bytes | UID]] = {}

@@ -61,6 +61,8 @@ class Pool:
         Called when something new lies in the spool.
     on_reported
         Called with a storage commitment's key, and whether its report was taken.
+    on_refused
+        Called for each association that came to nothing: ``reason``, ``called``, ``calling``, ``address``, ``port``.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class Pool:
         tls: dict[str, str] | None,
         on_kept: Callable[[], None],
         on_reported: Callable[[int, bool], None],
+        on_refused: Callable[..., None],
     ) -> None:
         self._spool, self._limit, self._tls = spool, processes, tls
-        self._on_kept, self._on_reported = on_kept, on_reported
+        self._on_kept, self._on_reported, self._on_refused = on_kept, on_reported, on_refused
         self._processes: list[_Process] = []
         self._readers: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -181,6 +184,8 @@ class Pool:
                         process.open.discard(message["number"])
                 case "reported":
                     self._on_reported(message["pk"], message["done"])
+                case "refused":
+                    self._on_refused(**{name: value for name, value in message.items() if name != "kind"})
                 case "log":
                     logging.getLogger(message["name"]).log(message["level"], "%s", message["text"])
         code = process.process.wait()

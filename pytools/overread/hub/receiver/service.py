@@ -45,6 +45,7 @@ class Receivers:
             tls=self._files,
             on_kept=hub.intake.wake,
             on_reported=hub.commitments.reported,
+            on_refused=hub.refusals.note,
         )
         self._listening: dict[int, socket.socket] = {}
         self._failed: dict[int, str] = {}

@@ -181,16 +181,18 @@ class Stores:
             position += 4 + length
         return taken
 
-    def abandon(self) -> None:
-        """Throw away what has not come to its end."""
-        if self._transfer is not None:
-            log.warning(
-                "an object from %s to %s broke off before its end: nothing of it is kept, its sender has no answer",
-                self.origin.sender,
-                self.origin.receiver,
-            )
-            self._transfer.drop()
-            self._transfer = None
+    def abandon(self) -> bool:
+        """Throw away what has not come to its end; whether there was something."""
+        if self._transfer is None:
+            return False
+        log.warning(
+            "an object from %s to %s broke off before its end: nothing of it is kept, its sender has no answer",
+            self.origin.sender,
+            self.origin.receiver,
+        )
+        self._transfer.drop()
+        self._transfer = None
+        return True
 
     def _take_value(self, value: memoryview, taken: Taken) -> None:
         context_id, header = value[0], value[1]

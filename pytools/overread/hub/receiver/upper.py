@@ -73,6 +73,7 @@ class _UpperLayer(DULServiceProvider):
         self.daemon = True
         self.to_user_queue = _ToUser(messages)
         self.stores: Stores | None = None
+        self.on_broken: Callable[[str], None] = _ignore
         self._messages = messages
         self._woken, self._wakes = socket.socketpair()
         self._woken.setblocking(False)  # noqa: FBT003
@@ -97,8 +98,8 @@ class _UpperLayer(DULServiceProvider):
         try:
             super().run_reactor()
         finally:
-            if self.stores is not None:
-                self.stores.abandon()
+            if self.stores is not None and self.stores.abandon():
+                self.on_broken("an object broke off before its end: nothing of it is kept")
             self._messages.msg_queue.put(_POKE)
             self._selector.close()
             self._woken.close()
@@ -155,6 +156,8 @@ class _UpperLayer(DULServiceProvider):
             return
         except Exception as problem:  # noqa: BLE001 - the library raises anything over bytes that are no PDU
             log.warning("an association breaks the protocol and is ended: %s", problem)
+            said = f": {problem}" if isinstance(problem, BadMessageError) else ""
+            self.on_broken(f"the sender breaks the protocol{said}")
             self.event_queue.put(_INVALID)
             return
         self.event_queue.put(event)
@@ -184,6 +187,10 @@ class _UpperLayer(DULServiceProvider):
                 raise ConnectionResetError("the connection ended")
             done += got
         return view
+
+
+def _ignore(_reason: str) -> None:
+    """Nobody wants to know."""
 
 
 def _check_head(kind: int, length: int) -> None:
@@ -222,6 +229,10 @@ class Receiving(Association):
         self.acceptor.implementation_class_uid = entity.implementation_class_uid
         self.acceptor.implementation_version_name = entity.implementation_version_name
         self.requestor.address_info = AddressInformation.from_tuple(remote)
+
+    def on_broken(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called with the reason if it breaks the protocol, or off in the middle of an object."""
+        self._upper.on_broken = tell
 
     def receive_into(self, stores: Stores) -> None:
         """Have objects taken by `stores` from now on."""

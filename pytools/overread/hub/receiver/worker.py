@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import traceback
@@ -39,6 +40,8 @@ _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.LOG_HANDLER_LEVEL = "none"
 
 _MAX_ASSOCIATIONS: Final = 100
+_MAX_CONNECTIONS: Final = 2 * _MAX_ASSOCIATIONS
+"""Those that have not asked for an association yet count too."""
 _NETWORK_TIMEOUT_S: Final = 300.0
 _HANDSHAKE_TIMEOUT_S: Final = 30.0
 _RECEIVE_BUFFER_BYTES: Final = 1 << 20
@@ -67,12 +70,14 @@ class Worker:
         self._entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._associations: dict[int, Receiving] = {}
+        self._connections: set[int] = set()
 
     def serve(self, messages: Iterator[dict[str, Any]]) -> None:
         """Serve until the hub says stop, or is gone."""
         for message in messages:
             if message["kind"] == "connection":
                 connection = self._channel.connection()
+                self._connections.add(message["number"])
                 threading.Thread(target=self._begin, args=(connection, message), daemon=True).start()
             elif message["kind"] == "report":
                 threading.Thread(target=self._report, args=(message,), daemon=True).start()
@@ -84,11 +89,15 @@ class Worker:
     def _begin(self, connection: socket.socket, message: dict[str, Any]) -> None:
         """Begin an association on a connection."""
         number = message["number"]
+        remote: Any = ("", 0)
         try:
+            remote = connection.getpeername()
             # Without it each answer waits for the peer's delayed acknowledgement of the one before.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-            local, remote = connection.getsockname(), connection.getpeername()
+            local = connection.getsockname()
+            if len(self._connections) > _MAX_CONNECTIONS:
+                raise ConnectionError(f"too many connections at once ({_MAX_CONNECTIONS})")
             if message["tls"] and self._tls is not None:
                 connection.settimeout(_HANDSHAKE_TIMEOUT_S)
                 connection = self._tls.wrap_socket(connection, server_side=True)
@@ -96,12 +105,15 @@ class Worker:
         except (OSError, ValueError) as problem:
             log.warning("a connection to port %d was given up: %s", message["port"], problem)
             connection.close()
-            self._tell("ended", number=number)
+            self._tell("refused", **_who(message, remote[0]), reason=_said(problem))
+            self._ended(number)
             return
         association = Receiving(
             self._entity, connection, local=local, remote=remote, on_end=lambda _one: self._ended(number)
         )
+        association.on_broken(lambda reason: self._refused(association, message, reason))
         association.bind(evt.EVT_REQUESTED, self._on_requested, [message])
+        association.bind(evt.EVT_REJECTED, self._on_limit, [message])
         association.bind(evt.EVT_C_ECHO, lambda _event: SUCCESS)
         association.bind(evt.EVT_N_ACTION, self._on_action, [number, message["port"]])
         self._associations[number] = association
@@ -109,7 +121,20 @@ class Worker:
 
     def _ended(self, number: int) -> None:
         self._associations.pop(number, None)
+        self._connections.discard(number)
         self._tell("ended", number=number)
+
+    def _refused(self, association: Receiving, message: dict[str, Any], reason: str) -> None:
+        """Tell the hub of an association that came to nothing."""
+        asked = association.requestor.primitive
+        titles = {} if asked is None else {"called": str(asked.called_ae_title), "calling": str(asked.calling_ae_title)}
+        self._tell("refused", **_who(message, str(association.requestor.address)) | titles, reason=reason)
+
+    def _on_limit(self, event: Event, message: dict[str, Any]) -> None:
+        """Tell that the library itself refused one: it has one reason only."""
+        log.warning("association refused: there are %d already", _MAX_ASSOCIATIONS)
+        reason = f"too many associations at once ({_MAX_ASSOCIATIONS})"
+        self._refused(cast("Receiving", event.assoc), message, reason)
 
     def _on_requested(self, event: Event, message: dict[str, Any]) -> None:
         """Accept an association if a receiver has the called AE title and its whitelist, if any, the sender."""
@@ -124,12 +149,18 @@ class Worker:
         port = message["port"]
         if not admission.title_known:
             log.warning("association refused: no receiver %r listens on port %d", called, port)
+            self._refused(association, message, "no receiver of this AE title listens on this port")
             _reject(event, reason=_CALLED_TITLE_UNKNOWN)
             return
         if not admission.sender_welcome:
             log.warning("association refused: %r is not on the whitelist of %r", calling, called)
+            self._refused(association, message, "the sender is not on this receiver's whitelist")
             _reject(event, reason=_CALLING_TITLE_UNKNOWN)
             return
+        untaken = negotiation.refused(asked.presentation_context_definition_list)
+        if untaken:
+            log.warning("of what %r offers to %r %s", calling, called, untaken)
+            self._refused(association, message, untaken)
         association.acceptor.ae_title = called
         association.acceptor.supported_contexts = negotiation.supported(asked.presentation_context_definition_list)
         association.receive_into(
@@ -192,6 +223,19 @@ class _ToHub(logging.Handler):
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         with contextlib.suppress(OSError):  # the hub is gone, and this process goes too
             self._channel.send("log", name=record.name, level=record.levelno, text=text)
+
+
+def _who(message: dict[str, Any], address: str) -> dict[str, Any]:
+    return {"called": "", "calling": "", "address": address, "port": message["port"]}
+
+
+def _said(problem: Exception) -> str:
+    """Say why a connection came to nothing."""
+    if isinstance(problem, ssl.SSLError):
+        return f"TLS failed: {(problem.reason or 'the handshake broke off').replace('_', ' ').lower()}"
+    if isinstance(problem, TimeoutError):
+        return "TLS failed: no handshake came in time"
+    return str(getattr(problem, "strerror", None) or problem)
 
 
 def _syntax_of(association: Receiving, context_id: int) -> str | None:

@@ -68,6 +68,7 @@ function site(admin = true): Peer {
     .on("GET /xapi/overread/deliveries", page(delivery))
     .on("GET /xapi/overread/objects", page(object))
     .on("GET /xapi/overread/refused/4", object)
+    .on("GET /xapi/overread/associations", page({ reason: HOSTILE, called: HOSTILE, calling: HOSTILE, times: 2 }))
     .on("GET /xapi/overread/receivers", page(receiver))
     .on("GET /xapi/overread/users", { ...page(account), "site-roles": [HOSTILE] })
     .on("GET /xapi/overread/storage", {
@@ -119,6 +120,7 @@ describe("every page", () => {
     "#/subscriptions/5",
     "#/objects",
     "#/objects/4",
+    "#/associations",
     "#/receivers",
     "#/users",
     "#/users/ann",

@@ -4,6 +4,7 @@ Administrators see all, owners what is of their projects. Lists come in pages (`
 """
 
 from overread.hub.areas.admin import (
+    associations,
     commands,
     deliveries,
     objects,
@@ -24,6 +25,7 @@ ROUTES = [
     *deliveries.ROUTES,
     *receivers.ROUTES,
     *objects.ROUTES,
+    *associations.ROUTES,
     *refused.ROUTES,
     *users.ROUTES,
     *storage.ROUTES,

@@ -17,6 +17,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Add it."""
     _logins_and_audit()
+    _refused_associations()
     op.create_table(
         "bulk_launch",
         sa.Column("id", TEXT, nullable=False),
@@ -146,6 +147,25 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("next_step_id", TEXT, server_default="", nullable=False))
         batch_op.add_column(sa.Column("current_step_id", TEXT, server_default="", nullable=False))
         batch_op.create_index("ix_workflow_job", ["job_id"])
+
+
+def _refused_associations() -> None:
+    op.create_table(
+        "refused_association",
+        sa.Column("pk", INT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("called", TEXT, nullable=False),
+        sa.Column("calling", TEXT, nullable=False),
+        sa.Column("address", TEXT, nullable=False),
+        sa.Column("port", INT, nullable=False),
+        sa.Column("times", INT, nullable=False),
+        sa.Column("first_at", TIME, nullable=False),
+        sa.Column("last_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("pk"),
+        sa.UniqueConstraint("reason", "called", "calling", "address", "port"),
+    )
+    with op.batch_alter_table("refused_association") as batch_op:
+        batch_op.create_index("ix_refused_association_last", ["last_at"])
 
 
 def _logins_and_audit() -> None:

@@ -3,6 +3,7 @@
 import { heading, lineOf, type Page, type Who } from "./kit/page";
 import { hrefTo, readRoute, type Route } from "./kit/route";
 import { audit } from "./pages/audit";
+import { associations } from "./pages/associations";
 import { command } from "./pages/command";
 import { commands } from "./pages/commands";
 import { objects, refused } from "./pages/objects";
@@ -37,6 +38,7 @@ const PAGES: readonly Entry[] = [
   { at: "commands", page: commands, one: command },
   { at: "subscriptions", page: subscriptions, one: subscription },
   { at: "objects", page: objects, one: refused },
+  { at: "associations", page: associations, adminOnly: true },
   { at: "receivers", page: receivers, adminOnly: true },
   { at: "users", page: users, one: user, adminOnly: true },
   { at: "audit", page: audit },
