@@ -50,6 +50,8 @@ class Server:
         The program.
     start_s
         How long it took until it answered.
+    page_s
+        How long it took until it answered with what it knows, if it answers before.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Server:
     http_port: int
     process: subprocess.Popen[bytes]
     start_s: float = 0.0
+    page_s: float = 0.0
 
     def client(self) -> httpx.Client:
         """Return a client as administrator."""
@@ -91,6 +94,7 @@ def serving(
     dicom_port: int,
     http_port: int = 0,
     wait_path: str = "",
+    page_path: str = "",
 ) -> Iterator[Server]:
     """Run a program until the block ends; it begins once the program answers."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +113,10 @@ def serving(
             if process.poll() is not None or time.perf_counter() - began > _START_TIMEOUT_S:
                 raise AssertionError(f"{name} does not start: {(folder / 'log').read_text(errors='replace')[-2000:]}")
             time.sleep(0.005)
-        server.start_s = time.perf_counter() - began
+        server.start_s = server.page_s = time.perf_counter() - began
+        if page_path:
+            assert _answers(server, page_path)
+            server.page_s = time.perf_counter() - began
         yield server
     finally:
         process.terminate()
@@ -176,7 +183,8 @@ def hub(folder: Path, *arguments: str) -> contextlib.AbstractContextManager[Serv
         folder=folder,
         dicom_port=port,
         http_port=http_port,
-        wait_path="/xapi/siteConfig/buildInfo",
+        wait_path="/healthz",
+        page_path="/xapi/siteConfig/buildInfo",
     )
 
 
@@ -213,7 +221,7 @@ def _answers(server: Server, path: str) -> bool:
 
 def server_answers(server: Server, path: str) -> bool:
     """Whether a page is there; a login that is asked for will do."""
-    return httpx.get(f"http://127.0.0.1:{server.http_port}{path}", timeout=5).status_code < 500
+    return httpx.get(f"http://127.0.0.1:{server.http_port}{path}", timeout=_START_TIMEOUT_S).status_code < 500
 
 
 def _family(root: int) -> list[int]:

@@ -7,14 +7,19 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from overread.cli.hub_upkeep import backup, check, database_option, restore, upgrade
 from overread.errors import OverreadError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from overread.hub.config import HubConfig
 
 _BACKLOG = 128
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -131,9 +136,36 @@ def serve(
         _serve(config, listener)
 
 
-def _serve(config: Any, listener: socket.socket) -> None:
+def _serve(config: HubConfig, listener: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415
 
+    from overread.hub.frontdoor import FrontDoor  # noqa: PLC0415
+
+    def end() -> None:
+        server.should_exit = True
+
+    door = FrontDoor(lambda: _load(config), on_failure=end)
+    settings = uvicorn.Config(
+        door,
+        log_config=None,
+        access_log=False,  # URLs hold UIDs, and the PACS button's an accession number
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = uvicorn.Server(settings)
+    # uvicorn ends cleanly at a signal, then raises it again: being asked to end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    server.run(sockets=[listener])
+    if door.failure is not None:
+        raise door.failure
+    if not server.started:
+        raise OverreadError("The hub could not start; the lines above say why.")
+
+
+def _load(config: HubConfig) -> tuple[Starlette, AbstractAsyncContextManager[Any]]:
+    """Make the hub ready to serve. All that takes long to import is imported here, when the port is open already."""
     from overread.hub import bootstrap  # noqa: PLC0415
     from overread.hub.app import assemble, create_app  # noqa: PLC0415
     from overread.hub.core import Hub  # noqa: PLC0415
@@ -155,21 +187,8 @@ def _serve(config: Any, listener: socket.socket) -> None:
     click.echo(f"Overread hub at {url}/{dicom}")
     if config.host not in _LOOPBACK:
         click.echo("This is HTTP without TLS: put a proxy with TLS before it.", err=True)
-    settings = uvicorn.Config(
-        create_app(hub),
-        log_config=None,
-        access_log=False,  # URLs hold UIDs, and the PACS button's an accession number
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    server = uvicorn.Server(settings)
-    # uvicorn ends cleanly at a signal, then raises it again: being asked to end is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise OverreadError("The hub could not start; the lines above say why.")
+    app = create_app(hub)
+    return app, app.router.lifespan_context(app)
 
 
 for _command in (backup, restore, upgrade, check):

@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
-from overread.dicom.normalise import empty_seg
 from overread.errors import DataError
 from overread.hub.access import Access, Right
 from overread.hub.areas.dicomweb.store import objects, with_files
@@ -47,6 +46,8 @@ def store(call: Call) -> Response:
     ]
     if not images:
         raise not_found(f"series {series} of session {session.id}")
+    from overread.dicom.normalise import empty_seg  # noqa: PLC0415 - highdicom: the hub starts without it
+
     now = datetime.now().astimezone()
     try:
         seg = empty_seg(_shown(call, session, corrects), images, reader=call.caller.login, content_datetime=now)
