@@ -136,8 +136,7 @@ def _rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
             "start, from the command till it answers (`/healthz`)",
             "0.5 s",
             f"{median(start['seconds']):.2f} s",
-            f"home in use; all is loaded, and the first page answered, after {median(start['page_s']):.2f} s "
-            f"({median(start['cpu_s']):.2f} s of processor time)",
+            f"home in use; first page after {median(start['page_s']):.2f} s ({median(start['cpu_s']):.2f} s of CPU)",
         )
     if ingest := results.get("ingest"):
         yield (

@@ -104,7 +104,7 @@ def serving(
             arguments,
             stdout=log,
             stderr=log,
-            env={**os.environ, **NO_DELAY, "OVERREAD_ADMIN_PASSWORD": PASSWORD},
+            env=_environment(),
             start_new_session=True,
         )
     server = Server(name, title, dicom_port, http_port, process)
@@ -125,6 +125,12 @@ def serving(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _environment() -> dict[str, str]:
+    # what is installed has its bytecode, so may this
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **NO_DELAY, "OVERREAD_ADMIN_PASSWORD": PASSWORD}
 
 
 def storescp(folder: Path) -> contextlib.AbstractContextManager[Server]:
