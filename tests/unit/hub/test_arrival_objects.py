@@ -226,3 +226,16 @@ def test_simple_values_are_read_as_pydicom_reads_them(
     ours = read()
     monkeypatch.setattr(objects, "_plain_value", lambda _element: None)
     assert repr(ours) == repr(read())
+
+
+def test_a_value_that_would_fill_the_memory_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = image()
+    dataset.add_new(0x00091001, "OB", bytes(5000))
+    content = encoded(dataset, ExplicitVRLittleEndian)
+    monkeypatch.setattr(objects, "MAX_VALUE_BYTES", 1000)
+    header = read_header(BytesIO(content), transfer_syntax_uid=ExplicitVRLittleEndian)
+    assert header.sop_instance_uid == dataset.SOPInstanceUID
+    assert header.dataset.get_item(0x00091001, keep_deferred=True).value is None
+    cut = content[: content.index(bytes(5000)) + 4000]
+    with pytest.raises(DataError, match=r"ends before its end|no UID"):
+        read_header(BytesIO(cut), transfer_syntax_uid=ExplicitVRLittleEndian)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from overread.hub.arrival import commitments
 from overread.hub.arrival.assignment import Rules
-from overread.hub.arrival.objects import Finding, examine
+from overread.hub.arrival.objects import Fault, Finding, examine
 from overread.hub.arrival.spool import COMMITMENT, Entry, Spool
 from overread.hub.arrival.spooling import Spooled
 from overread.hub.arrival.storage import Incoming, Storing
@@ -107,7 +107,7 @@ class Intake:
         return True
 
     def _file(self, entries: Sequence[Entry]) -> None:
-        examined = [(entry, examine(entry.path) if entry.kind != COMMITMENT else None) for entry in entries]
+        examined = [(entry, _examined(entry) if entry.kind != COMMITMENT else None) for entry in entries]
         try:
             self._file_together(examined)
         except (DBAPIError, OSError):
@@ -175,6 +175,17 @@ class Intake:
                 header=finding.header,
                 received_at=entry.received_at,
             )
+
+
+def _examined(entry: Entry) -> Finding:
+    """Judge one; what can't even be judged is put aside as well: it must not stop those behind it."""
+    try:
+        return examine(entry.path)
+    except OSError:
+        raise
+    except Exception:  # the library raises anything over bytes that are no dataset
+        log.exception("%s can't be read", entry.path.name)
+        return Finding(None, Fault.UNREADABLE, "the hub failed to read it, its log says why")
 
 
 def _source(entry: Entry, finding: Finding) -> str:

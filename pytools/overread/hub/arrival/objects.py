@@ -60,7 +60,9 @@ _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _LONG_VRS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
-_MAX_INFLATED_BYTES: Final = 2**30
+_MAX_INFLATED_BYTES: Final = 2**28
+MAX_VALUE_BYTES: Final = 2**24
+"""Longer values before the pixels are skipped: nobody fills our memory with them, and nothing here looks at them."""
 _UNREADABLE: Final = (
     AttributeError, EOFError, InvalidDicomError, KeyError, LookupError, NotImplementedError, OSError, OverflowError,
     RecursionError, TypeError, ValueError, struct.error, zlib.error,
@@ -346,7 +348,7 @@ def _plain(value: object) -> Any:
 def _read_elements(stream: BinaryIO, *, implicit: bool, little: bool) -> Dataset:
     elements: dict[BaseTag, Any] = {}
     for element in data_element_generator(
-        stream, implicit, little, stop_when=lambda tag, _vr, _length: tag in _PIXEL_TAGS
+        stream, implicit, little, stop_when=lambda tag, _vr, _length: tag in _PIXEL_TAGS, defer_size=MAX_VALUE_BYTES
     ):
         elements[element.tag] = element
     first = next(iter(elements.values()), None)
@@ -362,10 +364,12 @@ def _read_elements(stream: BinaryIO, *, implicit: bool, little: bool) -> Dataset
 def _is_whole(dataset: Dataset, stream: BinaryIO, *, implicit: bool, little: bool) -> bool:
     """Whether nothing ends too early: the last attribute, the pixel data, an image before its pixel data."""
     start = stream.tell()
-    last = dataset.get_item(list(dataset.keys())[-1])
+    last = dataset.get_item(list(dataset.keys())[-1], keep_deferred=True)
     if isinstance(last, RawDataElement) and last.length != _UNDEFINED and last.value_tell + last.length != start:
         return False
     size = stream.seek(0, 2)
+    if start > size:  # a value that was skipped
+        return False
     stream.seek(start)
     order = "<" if little else ">"
     head = stream.read(12)

@@ -31,7 +31,9 @@ MAX_PDU_BYTES: Final = 131072
 _MAX_ANY_PDU_BYTES: Final = 2**20
 """Longer PDUs are no PDUs: nobody may send them, since we tell everyone our limit."""
 _P_DATA: Final = 0x04
+_WAITING_FOR_REQUEST: Final = "Sta2"
 _ESTABLISHED: Final = "Sta6"
+_ENDING: Final = "Sta13"
 _LOOK_AGAIN_S: Final = 0.5
 _BROKEN, _INVALID, _P_DATA_CAME = "Evt17", "Evt19", "Evt10"  # PS3.8 Table 9-10
 _POKE: Final[Any] = ("poke", None)
@@ -141,6 +143,9 @@ class _UpperLayer(DULServiceProvider):
 
     def _read_pdu_data(self) -> None:
         """Read one PDU. C-STORE goes to the spool, everything else to the library's state machine."""
+        if self.state_machine.current_state == _ENDING:
+            self._discard()
+            return
         try:
             head = self._read(6)
             kind, _, length = struct.unpack(">BBL", head)
@@ -152,16 +157,32 @@ class _UpperLayer(DULServiceProvider):
                 return
             pdu, event = self._decode_pdu(bytearray(prefix + body))
         except OSError:
-            self.event_queue.put(_BROKEN)
+            self._fail(_BROKEN)
             return
         except Exception as problem:  # noqa: BLE001 - the library raises anything over bytes that are no PDU
             log.warning("an association breaks the protocol and is ended: %s", problem)
             said = f": {problem}" if isinstance(problem, BadMessageError) else ""
             self.on_broken(f"the sender breaks the protocol{said}")
-            self.event_queue.put(_INVALID)
+            self._fail(_INVALID)
             return
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
+
+    def _discard(self) -> None:
+        """Throw away what still comes after our last word, until the other side hangs up or its time is over."""
+        connection = self.socket.socket if self.socket is not None else None
+        try:
+            ended = connection is None or not connection.recv_into(self._buffer)
+        except OSError:
+            ended = True
+        if ended:
+            self.event_queue.put(_BROKEN)
+
+    def _fail(self, event: str) -> None:
+        """Let the connection end. Who waits for a request that will never come is told so, and holds no place."""
+        self.event_queue.put(event)
+        if self.state_machine.current_state == _WAITING_FOR_REQUEST:
+            self.to_user_queue.put(None)
 
     def _take(self, stores: Stores, body: memoryview) -> None:
         taken = stores.take(body)
