@@ -24,12 +24,13 @@ from helpers.exam_files import write_series
 from helpers.ports import free_port
 from helpers.requirements import REPOSITORY
 from helpers.service_images import import_service_images
+from helpers.slapd import ADMIN, ADMIN_PASSWORD, BASE, Slapd
 from helpers.tiny_image import TINY, import_tiny
 from overread.synthetic.phantoms import make_mr_series
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.needs("docker-engine", "docker-compose", "storescu", "openssl", "plugins", "ohif"),
+    pytest.mark.needs("docker-engine", "docker-compose", "storescu", "openssl", "plugins", "ohif", "slapd"),
 ]
 
 COMPOSE = REPOSITORY / "compose"
@@ -260,6 +261,63 @@ def test_an_exam_arrives_is_processed_and_survives_the_loss_of_the_stack(stack: 
     with stack.client() as client:
         assert digests_of(client, files) == digests
         assert client.get(f"/data/experiments/{session['ID']}/resources/FOUND/files").status_code == 200
+
+
+def test_people_of_the_hospitals_directory_log_in(stack: Stack, docker_engine: Engine) -> None:
+    """A real slapd outside the stack, asked over TLS through the network by which the hub reaches the hospital."""
+    (outside,) = docker_engine.client.networks.list(names=[f"{stack.environment['PROJECT']}_outside"])
+    gateway = str(outside.attrs["IPAM"]["Config"][0]["Gateway"])
+    directory = Slapd(gateway)
+    try:
+        authority = stack.root / "home" / "ldap-ca.pem"
+        shutil.copy(directory.authority, authority)
+        authority.chmod(0o444)
+        password = stack.root / "secrets" / "ldap_password"
+        password.chmod(0o644)
+        password.write_text(ADMIN_PASSWORD)
+        settings = {
+            "LDAP_URL": f"ldaps://{gateway}:{directory.ldaps_port}/{BASE}",
+            "LDAP_BIND_DN": ADMIN,
+            "LDAP_SEARCH_BASE": "ou=people",
+            "LDAP_SEARCH_FILTER": "(uid={0})",
+            "LDAP_AUTO_ENABLED": "true",
+            "LDAP_CA": str(authority),
+        }
+        with (stack.root / "env").open("a") as file:
+            file.write("".join(f"{key}={value}\n" for key, value in settings.items()))
+        stack("stack", "up", "-d", "--no-build")
+        wait_until(lambda: answers(stack))
+        with stack.client() as client:
+            assert client.get("/data/auth", auth=("ada", "ada-password")).text == "User 'ada' is logged in"
+            assert client.get("/data/projects", auth=("ada", "wrong")).status_code == 401
+            directory.end()
+            assert client.get("/data/projects", auth=("bob", "bob-password")).status_code == 503
+            assert client.get("/data/projects").status_code == 200  # accounts of the hub's own go on
+    finally:
+        directory.stop()
+
+
+def test_xnats_image_is_not_built_of_what_nobody_pinned(docker_engine: Engine, tmp_path: Path) -> None:
+    """Its first stage, on the real engine: without the WAR it goes no further, and says why."""
+    if not docker_engine.pulls:
+        import_stand_in(docker_engine, cache=REPOSITORY / "build" / "ci-cache", find_links="")
+    for name in ("artifacts.tsv", "check-artifacts"):
+        shutil.copy(COMPOSE / "xnat" / name, tmp_path / name)
+    text = (COMPOSE / "xnat" / "Dockerfile").read_text().replace("COPY compose/xnat/", "COPY ")
+    stage = text[text.index("FROM ") : text.index("# The classes of our plugins")]
+    (tmp_path / "Dockerfile").write_text(stage.replace("compose/xnat/", ""))
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "xnat-web.war").write_bytes(b"not pinned")
+    with pytest.raises(RuntimeError, match=r"xnat-web.war 1\.9\.3 has no digest in artifacts.tsv"):
+        build(docker_engine, tmp_path, dockerfile="Dockerfile", tag="overread/xnat-artifacts:test")
+    rows = (tmp_path / "artifacts.tsv").read_text().splitlines()
+    for line in rows:
+        if line and not line.startswith("#"):
+            (tmp_path / "artifacts" / line.split("\t")[0]).write_bytes(b"not pinned")
+    arguments = {"ALLOW_UNPINNED": "yes"}
+    assert build(
+        docker_engine, tmp_path, dockerfile="Dockerfile", tag="overread/xnat-artifacts:test", arguments=arguments
+    )
 
 
 def containers(stack: Stack, engine: Engine) -> list[Container]:

@@ -46,10 +46,16 @@ def why_no_slapd() -> str | None:
 
 
 class Slapd:
-    """A running directory. ``ldap_port`` speaks LDAP (with StartTLS), ``ldaps_port`` LDAP over TLS, as localhost."""
+    """A running directory. ``ldap_port`` speaks LDAP (with StartTLS), ``ldaps_port`` LDAP over TLS, as localhost.
 
-    def __init__(self, listen: str = "127.0.0.1") -> None:
-        self._listen = listen
+    Parameters
+    ----------
+    address
+        An address of this machine by which it is reached as well; its certificate is for that too.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self._address = address
         self.folder = Path(tempfile.mkdtemp(prefix="overread-slapd-"))
         self.authority = self.folder / "server.pem"
         self.ldap_port, self.ldaps_port = free_port(), free_port()
@@ -57,9 +63,10 @@ class Slapd:
         (self.folder / "data").mkdir()
         settings = {"folder": self.folder, "base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD}
         (self.folder / "slapd.conf").write_text(_CONF.format_map(settings))
+        names = "DNS:localhost" + (f",IP:{address}" if address else "")
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=DNS:localhost", "-keyout", self.folder / "server.key", "-out", self.authority],
+             "-addext", f"subjectAltName={names}", "-keyout", self.folder / "server.key", "-out", self.authority],
             check=True, capture_output=True,
         )  # fmt: skip
         if os.geteuid() == 0:
@@ -72,7 +79,8 @@ class Slapd:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        urls = f"ldap://{self._listen}:{self.ldap_port} ldaps://localhost:{self.ldaps_port}"
+        urls = f"ldap://127.0.0.1:{self.ldap_port} ldaps://localhost:{self.ldaps_port}"
+        urls += f" ldaps://{self._address}:{self.ldaps_port}" if self._address else ""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_PROGRAM, "-f", self.folder / "slapd.conf", "-h", urls, "-d", "0"],
