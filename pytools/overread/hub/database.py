@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, Table, bindparam, create_engine, event, insert, make_url, update
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,13 @@ _LOCK_TIMEOUT_MS: Final = 60_000
 _WRITE_LOCK: Final = 0x6F766572  # Postgres' advisory lock of whoever writes: the number means nothing
 _POOL_SIZE, _POOL_OVERFLOW = 10, 40  # more than there are threads that answer
 _MOST_HELD: Final = 256
+_COUNTERS: Final = cast("Table", Sequence.__table__)
+_COUNT_UP: Final[Any] = (
+    update(_COUNTERS)
+    .where(_COUNTERS.c.name == bindparam("counter"))
+    .values(value=_COUNTERS.c.value + 1)
+    .returning(_COUNTERS.c.value)
+)
 _DRIVER: Final = "postgresql+psycopg"
 
 
@@ -208,10 +215,8 @@ def undo(db: Session, action: Callable[[], None]) -> None:
 
 def next_number(db: Session, name: str) -> int:
     """Return the next number of the counter `name`, beginning at 1."""
-    row = db.scalar(select(Sequence).where(Sequence.name == name))
-    if row is None:
-        row = Sequence(name=name, value=0)
-        db.add(row)
-    row.value += 1
-    db.flush()
-    return row.value
+    number: int | None = db.scalar(_COUNT_UP, {"counter": name})
+    if number is None:
+        number = 1
+        db.execute(insert(_COUNTERS).values(name=name, value=number))
+    return number

@@ -15,11 +15,11 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from overread.hub.audit import Entry, note
 from overread.hub.ldap import Directory, Person, read_directories
@@ -34,6 +34,13 @@ log = logging.getLogger(__name__)
 LOGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """What a user name can be."""
 
+# Every request of a script asks these: columns alone, made once.
+_TOKEN: Final = select(AliasToken.login, AliasToken.secret_hash, AliasToken.expires).where(
+    AliasToken.alias == bindparam("name")
+)
+_ACCOUNT: Final = select(User.password_hash, User.enabled, User.locked_until, User.failed_logins, User.provider).where(
+    User.login == bindparam("name")
+)
 _AT_A_TIME: Final = 2  # a hash takes 64 MiB for a while
 _REMEMBERED_S: Final = 900.0
 _ASKED_AGAIN_S: Final = 60.0  # so long may somebody whom a directory has let go still send Basic credentials
@@ -89,10 +96,10 @@ class Logins:
         """
         directories, login = self._asked(login)
         with self._hub.database.read() as db:
-            token = db.get(AliasToken, login)
+            token = db.execute(_TOKEN, {"name": login}).first()
             if token is not None:
                 return self._by_token(token, password)
-            user = db.scalar(select(User).where(User.login == login))
+            user = db.execute(_ACCOUNT, {"name": login}).first()
             known = _known(user) if user is not None else None
         digest = hmac.digest(self._key, f"{login}\0{password}".encode(), hashlib.sha256)
         if known is not None:
@@ -147,10 +154,10 @@ class Logins:
             user.first_name, user.last_name, user.email = person.first_name, person.last_name, person.email
             return user.login if user.enabled and not _is_locked(user) else None
 
-    def _by_token(self, token: AliasToken, secret: str) -> str | None:
+    def _by_token(self, token: Any, secret: str) -> str | None:
         digest = hashlib.sha256(secret.encode()).hexdigest()
         fresh = token.expires > utc_now()
-        return token.login if fresh and hmac.compare_digest(digest, token.secret_hash) else None
+        return str(token.login) if fresh and hmac.compare_digest(digest, token.secret_hash) else None
 
     def _verify(self, password_hash: str, password: str) -> bool:
         with self._hashing:
@@ -200,11 +207,11 @@ class Logins:
                 note(db, Entry(login, "lock", address=address, detail=f"for {policy.lockout_s:.0f} s", time=now))
 
 
-def _known(user: User) -> _Known:
+def _known(user: Any) -> _Known:
     return _Known(user.password_hash, user.enabled and not _is_locked(user), user.failed_logins > 0, user.provider)
 
 
-def _is_locked(user: User) -> bool:
+def _is_locked(user: Any) -> bool:
     return user.locked_until is not None and user.locked_until > utc_now()
 
 

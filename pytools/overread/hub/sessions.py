@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from overread.hub.core import Hub
 
 COOKIE = "JSESSIONID"
+_ROLES = select(User.roles, User.enabled).where(User.login == bindparam("name"))
 REFUSED = "Login attempt failed. Please try again."
 
 
@@ -93,7 +94,7 @@ class Sessions:
     def caller(self, login: str) -> Caller:
         """Return `login` with its present roles; a disabled account is nobody."""
         with self._hub.database.read() as db:
-            user = db.scalar(select(User).where(User.login == login))
+            user = db.execute(_ROLES, {"name": login}).first()
             return Caller(login, frozenset(user.roles)) if user is not None and user.enabled else GUEST
 
     def log_in(self, request: Request, login: str, password: str) -> str | None:

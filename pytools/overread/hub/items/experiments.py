@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import case, or_, select
+from sqlalchemy import BindParameter, Select, bindparam, case, or_, select
 from sqlalchemy.orm import Session
 
 from overread.hub.errors import conflict, unprocessable
@@ -58,15 +58,24 @@ class NewExperiment:
     replace: bool = False
 
 
+def _find() -> Select[Experiment]:
+    """Return the question of :func:`find_experiment`: one, with what is most wanted first."""
+    project: BindParameter[str] = bindparam("project")
+    name: BindParameter[str] = bindparam("name")
+    lent = select(Share.object_id).where(Share.kind == "experiment", Share.project == project)
+    is_own = (Experiment.project == project) & (Experiment.label == name)
+    is_lent = Experiment.id.in_(lent.where(Share.label == name))
+    is_named = (Experiment.id == name) & ((Experiment.project == project) | Experiment.id.in_(lent))
+    best = case((is_own, 0), (is_lent, 1), else_=2)
+    return select(Experiment).where(or_(is_own, is_lent, is_named)).order_by(best).limit(1)
+
+
+_FIND: Final = _find()  # nearly every request asks it, and making it takes longer than asking
+
+
 def find_experiment(db: Session, project: str, label_or_id: str) -> Experiment | None:
     """Return the experiment of `project` (or shared into it) with this label, else with this ID."""
-    lent = select(Share.object_id).where(Share.kind == "experiment", Share.project == project)
-    is_own = (Experiment.project == project) & (Experiment.label == label_or_id)
-    is_lent = Experiment.id.in_(lent.where(Share.label == label_or_id))
-    is_named = (Experiment.id == label_or_id) & ((Experiment.project == project) | Experiment.id.in_(lent))
-    # One question, with what is most wanted first: nearly every request asks it.
-    best = case((is_own, 0), (is_lent, 1), else_=2)
-    return db.scalar(select(Experiment).where(or_(is_own, is_lent, is_named)).order_by(best).limit(1))
+    return db.scalar(_FIND, {"project": project, "name": label_or_id})
 
 
 def save_experiment(

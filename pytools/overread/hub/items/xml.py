@@ -116,8 +116,8 @@ def _session_id(db: Session, project: str, name: str) -> str | None:
 
 def _new_id(db: Session, project: str, label: str, wanted: str) -> str:
     """Return the document's ID if a new item is to get it; an existing one keeps its own."""
-    existing = find_experiment(db, project, label)
-    if existing is not None and wanted not in ("", existing.id):
+    existing = find_experiment(db, project, label) if wanted else None
+    if existing is not None and wanted != existing.id:
         raise bad_request(f"ID cannot be modified: {label} is {existing.id}, the document says {wanted}.")
     return "" if existing is not None else wanted
 
