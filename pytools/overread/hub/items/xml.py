@@ -106,12 +106,16 @@ def save_document(
 
 def _subject_id(db: Session, project: str, name: str) -> str | None:
     subject = find_subject(db, project, name) if name else None
-    return subject.id if subject else name or None
+    if name and subject is None:
+        raise unprocessable(f"Unable to identify the subject {name} in project {project}: subject_ID")
+    return subject.id if subject else None
 
 
 def _session_id(db: Session, project: str, name: str) -> str | None:
     session = find_experiment(db, project, name) if name else None
-    return session.id if session else name or None
+    if name and session is None:  # an ID of another project's is no way into it
+        raise unprocessable(f"Unable to identify the session {name} in project {project}: imageSession_ID")
+    return session.id if session else None
 
 
 def _new_id(db: Session, project: str, label: str, wanted: str) -> str:

@@ -173,7 +173,9 @@ class InputResolver:
             return [] if text is None or not self._matches(given, parent.seen) else [Value(text, text)]
         if parent.item is None:
             return []
-        candidates = relatives.find(self._db, self._hub, kind, parent.item)
+        # A lent session does not lend its assessors, nor a lent subject its exams: what may not be read is not there.
+        found = relatives.find(self._db, self._hub, kind, parent.item)
+        candidates = [item for item in found if self._may_read(item)]
         wanted = self._values.get(given["name"], given.get("default-value"))
         values = []
         for item in candidates:

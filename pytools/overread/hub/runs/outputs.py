@@ -163,7 +163,18 @@ class _Storage:
             raise PermanentRunnerError(f"{parent_uri} is a resource: nothing can be stored below it.")
         return self._resource(row, left, parent) if row["type"] == "Resource" else self._document(row, left, parent)
 
+    def _check_may_store(self, parent: Parent) -> None:
+        """Refuse what is lent to the run's project and belongs to one in which the user may not store."""
+        holder = self.db.get_one(Experiment, parent.session_id) if isinstance(parent, Scan) else parent
+        project = holder.id if isinstance(holder, Project) else holder.project
+        user = self.container.user
+        if project != self.container.project and not may(self.db, caller_of(self.db, user), project, Right.EDIT):
+            raise PermanentRunnerError(
+                f"{uri_of(parent)} belongs to project {project}, in which the user {user} may not store."
+            )
+
     def _resource(self, row: Mapping[str, Any], left: list[Left], parent: Parent) -> str:
+        self._check_may_store(parent)
         user, tags = self.container.user, ",".join(row.get("tags") or [])
         form, content = row.get("format") or "", row.get("content") or ""
         resource = ensure_resource(

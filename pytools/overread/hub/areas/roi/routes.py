@@ -30,6 +30,7 @@ _MAX_NAME: Final = 255
 def put_collection(call: Call) -> Response:
     """Store a collection; the rules are asked in XNAT's order."""
     session = _session(call)
+    call.require_experiment(session, Right.EDIT)  # a lent session's collections belong to its own project
     label, kind = call.params["label"], call.query.get("type", "").upper()
     if call.request.headers.get("content-type", "").split(";")[0].strip().lower() != _OCTETS:
         raise HubError(415, f"Send the collection as {_OCTETS}.")
@@ -79,6 +80,7 @@ def delete_collection(call: Call) -> Response:
     found = find_collection(call.db, call.params["project"], call.params["label"])
     if found is None:
         raise unprocessable(f"Unknown ROI collection {call.params['label']}")
+    call.require_experiment(found, Right.OWN)  # it may be lent to this project and belong to another
     delete_experiment(call.db, call.hub, found, user=call.caller.login, remove_files=True)
     return answers.text()
 

@@ -19,7 +19,13 @@ from overread.hub.rest import lists
 from overread.hub.rest.columns import Source
 from overread.hub.rest.fields import body_document, read_fields, sent_values
 from overread.hub.rest.items import answer_item, posted, saved
-from overread.hub.rest.locate import find_or_refuse_project, project_of, subject_of, target_project
+from overread.hub.rest.locate import (
+    find_or_refuse_project,
+    project_of,
+    require_subject,
+    subject_of,
+    target_project,
+)
 
 _COLUMNS = ("ID", "project", "label", "insert_date", "insert_user")
 
@@ -61,6 +67,7 @@ def put_of_project(call: Call) -> Response:
     project = target_project(call)
     existing = find_subject(call.db, project.id, call.params["subject"])
     if existing is not None:
+        require_subject(call, existing, Right.EDIT)  # it may be lent to this project and belong to another
         return _change(call, existing)
     document = _document(call)
     label = document.fields.get("label") or call.params["subject"]
