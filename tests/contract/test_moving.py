@@ -34,6 +34,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 def hub(shared: RunningHub) -> Iterator[RunningHub]:
     yield shared
     with shared.client() as admin:
+        for row in admin.get("/data/experiments?format=json&xsiType=xnat:subjectAssessorData").json()["ResultSet"][
+            "Result"
+        ]:
+            assert admin.delete(f"/data/experiments/{row['ID']}?removeFiles=true").status_code == 200
         for row in admin.get("/data/subjects?format=json").json()["ResultSet"]["Result"]:
             assert admin.delete(f"/data/subjects/{row['ID']}?removeFiles=true").status_code == 200
 

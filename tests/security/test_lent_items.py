@@ -15,6 +15,7 @@ from overread.hub.items.experiments import NewExperiment, save_experiment
 from overread.hub.items.files import add_file, ensure_resource
 from overread.hub.items.folders import Owner
 from overread.hub.items.sharing import share
+from overread.hub.items.subjects import ensure_subject
 from overread.hub.models import Experiment, Project, Subject
 from overread.hub.runs.runner import Exit, RunSpec
 
@@ -76,6 +77,36 @@ def test_a_lent_subject_is_changed_and_renamed_in_its_own_project_alone(room: Ru
     assert gina.put(f"{where}?label=MINE").status_code == 403
     with room.client("otto", "secret") as otto:
         assert otto.put("/data/projects/HOME/subjects/SUB-A?gender=female").status_code == 200
+
+
+def test_a_subject_is_not_deleted_with_the_exams_that_another_project_has_of_it(
+    room: RunningHub, gina: httpx.Client
+) -> None:
+    lend(room, "E", with_session=False)
+    made = gina.put("/data/projects/GUEST/subjects/SUB-E/experiments/OURS?xsiType=xnat:mrSessionData")
+    assert made.status_code == 201, made.text
+    with room.client("otto", "secret") as otto:
+        refused = otto.delete("/data/projects/HOME/subjects/SUB-E?removeFiles=true")
+        assert (refused.status_code, "in other projects" in refused.text) == (409, True)
+    with room.client() as admin:
+        assert admin.delete("/data/projects/HOME?removeFiles=true").status_code == 409
+    assert gina.get(f"/data/experiments/{made.text.strip()}?format=json").status_code == 200
+
+
+def test_a_project_is_deleted_with_its_exams_of_lent_subjects(room: RunningHub) -> None:
+    add_project(room.hub, "GONE")
+    with room.hub.database.write() as db:
+        subject = ensure_subject(db, room.hub, project="HOME", label="SUB-F", user="admin")
+        share(db, subject, db.get_one(Project, "GONE"))
+        new = NewExperiment("xnat:mrSessionData", "GONE", "F", subject_id=subject.id)
+        session, _ = save_experiment(db, room.hub, new, user="admin", notify=False)
+        new = NewExperiment(COLLECTION, "GONE", "R-F", session_id=session.id)
+        assessor, _ = save_experiment(db, room.hub, new, user="admin", notify=False)
+    with room.client() as admin:
+        assert admin.delete("/data/projects/GONE?removeFiles=true").status_code == 200
+        for one in (session.id, assessor.id):
+            assert admin.get(f"/data/experiments/{one}?format=json").status_code == 404
+        assert admin.get(f"/data/subjects/{subject.id}?format=json").status_code == 200
 
 
 def test_no_assessor_gets_onto_a_session_that_the_project_does_not_see(room: RunningHub, gina: httpx.Client) -> None:

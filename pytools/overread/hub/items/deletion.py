@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from overread.hub.errors import conflict
 from overread.hub.items.announce import announce
 from overread.hub.items.files import Owner, folder_of, forget_resources, owner_of, remove_later
 from overread.hub.models import (
@@ -60,7 +61,14 @@ def delete_experiment(db: Session, hub: Hub, experiment: Experiment, *, user: st
 
 
 def delete_subject(db: Session, hub: Hub, subject: Subject, *, user: str, remove_files: bool) -> None:
-    """Take a subject away, with its experiments."""
+    """Take a subject away, with its experiments.
+
+    Raises
+    ------
+    HubError
+        409: it has experiments in other projects, which are not its own project's to delete.
+    """
+    _refuse_others(db, subject)
     announce(db, hub, subject, "DELETED", user=user)
     for experiment in db.scalars(select(Experiment).where(Experiment.subject_id == subject.id)).all():
         delete_experiment(db, hub, experiment, user=user, remove_files=remove_files)
@@ -73,10 +81,20 @@ def delete_subject(db: Session, hub: Hub, subject: Subject, *, user: str, remove
 
 
 def delete_project(db: Session, hub: Hub, project: Project, *, user: str, remove_files: bool) -> None:
-    """Take a project away, with its subjects. Its ID stays taken for good, as in XNAT."""
+    """Take a project away, with its subjects and experiments. Its ID stays taken for good, as in XNAT.
+
+    Raises
+    ------
+    HubError
+        409: one of its subjects has experiments in other projects.
+    """
     announce(db, hub, project, "DELETED", user=user)
     for subject in db.scalars(select(Subject).where(Subject.project == project.id)).all():
         delete_subject(db, hub, subject, user=user, remove_files=remove_files)
+    # What hangs on a subject or session of another project belongs to this one all the same; sessions come first.
+    own = select(Experiment).where(Experiment.project == project.id).order_by(Experiment.session_id.is_not(None))
+    while (experiment := db.scalar(own.limit(1))) is not None:
+        delete_experiment(db, hub, experiment, user=user, remove_files=remove_files)
     _forget(db, "project", [project.id])
     db.execute(delete(Share).where(Share.project == project.id))
     db.execute(delete(Membership).where(Membership.project == project.id))
@@ -86,6 +104,17 @@ def delete_project(db: Session, hub: Hub, project: Project, *, user: str, remove
     db.flush()
     if remove_files:
         remove_later(db, hub, hub.layout.archive / project.id)
+
+
+def _refuse_others(db: Session, subject: Subject) -> None:
+    """Refuse to delete a subject that other projects have experiments of: its owner has no right to delete those."""
+    others = select(func.count()).where(Experiment.subject_id == subject.id, Experiment.project != subject.project)
+    number = db.scalar(others)
+    if number:
+        raise conflict(
+            f"Subject {subject.label} has {number} experiment{'s' if number > 1 else ''} in other projects: make one of"
+            " these the subject's own first (PUT .../projects/OTHER?primary=true), or delete them there."
+        )
 
 
 def _forget(db: Session, kind: str, ids: Collection[str]) -> None:
