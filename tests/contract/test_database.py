@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from overread.errors import OverreadError
 from overread.hub import migrations
 from overread.hub.config import HubConfig
 from overread.hub.core import Hub
-from overread.hub.database import Database, next_number, open_engine, url_of
+from overread.hub.database import Database, after_commit, next_number, open_engine, undo, url_of
 from overread.hub.models import Base, Experiment, Project, ReceivedObject, ResourceFile, User
 from overread.hub.sql import json_number, matches
 
@@ -239,6 +240,45 @@ def test_what_raises_is_not_kept(database: Database) -> None:
         add_and_fail()
     with database.read() as db:
         assert db.get(Project, "A") is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_files_are_put_in_order_before_the_next_one_writes(database: Database, tmp_path: Path, kept: bool) -> None:
+    """Who writes next may put a file under the same name: it must not be taken for the one that is to go."""
+    file, steps = tmp_path / "object.dcm", []
+
+    def write_next() -> None:
+        with database.write():
+            steps.append("next")
+            file.write_text("of the next one, acknowledged")
+
+    waiting = threading.Thread(target=write_next)
+
+    def tidy() -> None:
+        waiting.join(0.3)  # as if the processor went to the other thread here
+        steps.append("tidied")
+        file.unlink()
+
+    with suppress(ZeroDivisionError), database.write() as db:
+        file.write_text("of the first one")
+        (after_commit if kept else undo)(db, tidy)
+        waiting.start()
+        if not kept:
+            raise ZeroDivisionError
+    waiting.join()
+    assert steps == ["tidied", "next"]
+    assert file.exists()
+
+
+def test_what_follows_a_kept_change_does_not_make_it_look_lost(database: Database) -> None:
+    done: list[str] = []
+    with database.write() as db:
+        db.add(Project(id="A"))
+        after_commit(db, lambda: Path("/nowhere/at/all").unlink())
+        after_commit(db, lambda: done.append("the rest"))
+    assert done == ["the rest"]
+    with database.read() as db:
+        assert db.get(Project, "A") is not None
 
 
 def test_text_sorts_by_code_point_and_patterns_know_no_case(database: Database) -> None:

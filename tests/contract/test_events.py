@@ -195,6 +195,23 @@ def test_a_fault_of_a_subscription_does_not_lose_the_session(
     assert "not enabled" in delivery["status-message"]
 
 
+def test_an_object_that_no_filter_can_be_asked_about_is_kept_all_the_same(
+    running: RunningHub, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(client, install(client, tmp_path / "images"), payload_filter="@.label == 'S1'")
+
+    def fail(*_: object) -> dict[str, Any]:
+        raise KeyError("xnat:fieldDefinitionGroup")
+
+    monkeypatch.setattr("overread.hub.items.announce.payload", fail)
+    session = add_session(running.hub)
+    with running.hub.database.read() as db:
+        assert db.get(Experiment, session) is not None
+    (delivery,) = delivered(client)
+    assert delivery["error"] is True
+    assert delivery["status"][-1]["status"] == "ACTION_FAILED"
+
+
 def test_what_is_off_starts_nothing_and_is_not_made_up_for(
     running: RunningHub, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ again. Readers wait for nobody and see one state of the database from their firs
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from sqlalchemy.orm import Session
 from overread.errors import OverreadError
 from overread.hub import migrations
 from overread.hub.models import Sequence
+
+log = logging.getLogger(__name__)
 
 _LOCK_TIMEOUT_MS: Final = 60_000
 _WRITE_LOCK: Final = 0x6F766572  # Postgres' advisory lock of whoever writes: the number means nothing
@@ -174,19 +177,30 @@ class Database:
         with Session(self.engine.execution_options(overread_writes=True), expire_on_commit=False) as session:
             held: list[object] = []  # a session forgets what nobody holds, and asks for it anew
             event.listen(session, "loaded_as_persistent", lambda _session, one: _hold(held, one))
-            try:
-                with self._writing, session.begin():
-                    yield session
-            except BaseException:
-                for action in reversed(session.info.pop("undo", [])):
-                    action()
-                raise
-            for action in session.info.pop("after_commit", []):
-                action()
+            # Files are put in order before the next one writes: it may put its own under the same names.
+            with self._writing:
+                try:
+                    with session.begin():
+                        yield session
+                except BaseException:
+                    for action in reversed(session.info.pop("undo", [])):
+                        action()
+                    raise
+                _run_all(session.info.pop("after_commit", []))
+            _run_all(session.info.pop("at_leisure", []))
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _run_all(actions: list[Callable[[], None]]) -> None:
+    """Run what follows a transaction that is kept: one that fails neither stops the others nor makes it look lost."""
+    for action in actions:
+        try:
+            action()
+        except Exception:
+            log.exception("a change is kept, but what was to follow it failed")
 
 
 def _hold(held: list[object], one: object) -> None:
@@ -203,9 +217,13 @@ def _first_line(problem: OperationalError) -> str:
     return str(problem.orig).strip().partition("\n")[0]
 
 
-def after_commit(db: Session, action: Callable[[], None]) -> None:
-    """Run `action` once the transaction of `db` is kept, never otherwise."""
-    db.info.setdefault("after_commit", []).append(action)
+def after_commit(db: Session, action: Callable[[], None], *, at_leisure: bool = False) -> None:
+    """Run `action` once the transaction of `db` is kept, never otherwise.
+
+    Nobody else of this process writes meanwhile, unless it is done `at_leisure`: for what takes long and touches
+    nothing that another could.
+    """
+    db.info.setdefault("at_leisure" if at_leisure else "after_commit", []).append(action)
 
 
 def undo(db: Session, action: Callable[[], None]) -> None:

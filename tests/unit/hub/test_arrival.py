@@ -24,7 +24,15 @@ from overread.hub.errors import HubError
 from overread.hub.events import Event
 from overread.hub.items.files import digest_of, file_path
 from overread.hub.items.instances import find_instances
-from overread.hub.models import Experiment, PrearchiveSession, ReceivedObject, ResourceFile, Scan, Subject
+from overread.hub.models import (
+    ConfigEntry,
+    Experiment,
+    PrearchiveSession,
+    ReceivedObject,
+    ResourceFile,
+    Scan,
+    Subject,
+)
 
 
 @pytest.fixture
@@ -171,6 +179,20 @@ def test_an_exam_sent_again_whole_changes_nothing_and_fires_nothing(hub: Hub, he
     assert {receipt.fate for receipt in arrive(hub, images)} == {Fate.DUPLICATE}
     assert [event.status for event in heard] == ["CREATED"]
     assert not list(hub.layout.tmp.iterdir())
+
+
+def test_an_exam_that_was_anonymised_is_known_when_it_is_sent_again(hub: Hub) -> None:
+    """Else each object would be refused as another one of its UID, and kept with the patient's name."""
+    images = exam()
+    with hub.database.write() as db:
+        script = 'version "6.3"\n(0010,0010) := subject\n'
+        db.add(ConfigEntry(project="BTS", tool="anon", path="script", version=1, contents=script, user="admin"))
+    arrive(hub, images)
+    archive(hub)
+    assert {receipt.fate for receipt in arrive(hub, images)} == {Fate.DUPLICATE}
+    assert not list(hub.layout.refused.iterdir())
+    images[0].PatientID = "SOMEBODY-ELSE"
+    assert arrive(hub, images[:1])[0].fate is Fate.SET_ASIDE
 
 
 def test_an_object_that_contradicts_the_archive_is_put_aside(hub: Hub) -> None:

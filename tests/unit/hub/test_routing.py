@@ -74,6 +74,16 @@ def test_a_wrong_line_is_refused_with_what_is_wrong(line: str, words: str) -> No
     assert words in problem.value.reason
 
 
+@pytest.mark.parametrize(
+    ("replacement", "made"), [(r"$1", "4711"), (r"a\.b", "a.b"), (r"\$1", "$1"), (r"a\\b", r"a\b"), (r"\1", "1")]
+)
+def test_replacements_mean_what_they_mean_in_java(replacement: str, made: str) -> None:
+    dataset = Dataset()
+    dataset.AccessionNumber = "A-4711"
+    (expression,) = parse_expressions(rf"(0008,0050):^(.*)$ t:^A-(\d+)$ r:{replacement}")
+    assert expression.extract(dataset) == made
+
+
 @given(st.text(max_size=80))
 def test_no_line_makes_the_reader_fail_otherwise(line: str) -> None:
     with suppress(HubError):

@@ -110,4 +110,4 @@ def _parse(line: str) -> RoutingExpression:
 
 
 def _python_group(found: re.Match[str]) -> str:
-    return f"\\g<{found[1]}>" if found[1] else re.escape(found[2])
+    return f"\\g<{found[1]}>" if found[1] else found[2].replace("\\", r"\\")

@@ -124,6 +124,7 @@ class _Known:
     path: Path
     prearchive_pk: int | None = None
     session_id: str | None = None
+    original_digest: str = ""  # before it was anonymised
 
 
 def store(hub: Hub, incoming: Incoming, *, rules: Rules | None = None, hints: Hints | None = None) -> Receipt:
@@ -234,7 +235,7 @@ class Storing:
         if _is_one_file(known.path, spooled.path):  # filed before a crash, which left its name in the spool
             return Receipt(Fate.STORED, known.prearchive_pk, known.session_id)
         line = _line(incoming.source, spooled, header, received_at)
-        if known.digest == spooled.digest or same_dataset(known.path, spooled.path):
+        if spooled.digest in {known.digest, known.original_digest} or same_dataset(known.path, spooled.path):
             line.state, line.reason = "duplicate", "the same object came before"
             self._db.add(line)
             return Receipt(Fate.DUPLICATE, known.prearchive_pk, known.session_id)
@@ -293,7 +294,13 @@ def _archived(db: Session, hub: Hub, assignment: Assignment, header: Header) -> 
     if found is None:
         return None
     file = db.get_one(ResourceFile, found.file_pk)
-    return _Known(file.digest, file_path(db, hub, file), session_id=found.session_id)
+    original = select(ReceivedObject.original_digest).where(
+        ReceivedObject.sop_instance_uid == header.sop_instance_uid,
+        ReceivedObject.session_id == found.session_id,
+        ReceivedObject.state == "archived",
+    )
+    path, before = file_path(db, hub, file), db.scalar(original.limit(1))
+    return _Known(file.digest, path, session_id=found.session_id, original_digest=before or "")
 
 
 def _place_of_object(assignment: Assignment, header: Header) -> dict[str, str]:

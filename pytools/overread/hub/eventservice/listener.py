@@ -49,10 +49,10 @@ def _deliver(db: Session, hub: Hub, subscription: Subscription, event: Event) ->
     user = event.user if by_event else subscription.owner
     delivery = deliveries.begin(db, subscription, event, user=user)
     condition = subscription.document["event-filter"].get("payload-filter")
-    if condition and not _fits(str(condition), event, delivery):
-        return
     try:
         with db.begin_nested():
+            if condition and not _fits(str(condition), event, delivery):
+                return
             done = _act(db, hub, subscription, event, delivery)
     except HubError as problem:
         deliveries.add(delivery, deliveries.FAILED, problem.reason)

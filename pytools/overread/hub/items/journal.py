@@ -39,7 +39,7 @@ class _Journal:
         self.folder.mkdir(parents=True)
         sync_folder(self.folder.parent)
         undo(db, self._forget)  # the first thing to undo is the last thing undone
-        after_commit(db, self._forget)
+        after_commit(db, self._forget, at_leisure=True)  # a project with all its files may lie in it
         db.add(FileJournal(token=self.folder.name))
         db.flush()
         self._count = 0

@@ -173,21 +173,27 @@ class Pool:
         reader.start()
         return process
 
+    def _heed(self, process: _Process, message: dict[str, Any]) -> None:
+        match message["kind"]:
+            case "kept":
+                self._on_kept()
+            case "ended":
+                with self._lock:
+                    process.open.discard(message["number"])
+            case "reported":
+                self._on_reported(message["pk"], message["done"])
+            case "refused":
+                self._on_refused(**{name: value for name, value in message.items() if name != "kind"})
+            case "log":
+                logging.getLogger(message["name"]).log(message["level"], "%s", message["text"])
+
     def _listen(self, process: _Process) -> None:
         """Do what a process says until it has ended."""
         for message in process.channel.messages():
-            match message["kind"]:
-                case "kept":
-                    self._on_kept()
-                case "ended":
-                    with self._lock:
-                        process.open.discard(message["number"])
-                case "reported":
-                    self._on_reported(message["pk"], message["done"])
-                case "refused":
-                    self._on_refused(**{name: value for name, value in message.items() if name != "kind"})
-                case "log":
-                    logging.getLogger(message["name"]).log(message["level"], "%s", message["text"])
+            try:
+                self._heed(process, message)
+            except Exception:  # such as a full disk: the process would block if nobody heard it any more
+                log.exception("what a receiving process said (%s) could not be done", message["kind"])
         code = process.process.wait()
         with self._lock:
             if process in self._processes:
