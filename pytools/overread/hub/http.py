@@ -31,6 +31,7 @@ from overread.hub import access, answers
 from overread.hub.access import Access, Caller, Right
 from overread.hub.audited import About, Audited
 from overread.hub.errors import CHALLENGE, HubError, bad_request, forbidden, not_found
+from overread.hub.faults import is_full
 from overread.hub.items.history import Cause, set_cause
 from overread.hub.models import Experiment, Project
 
@@ -55,6 +56,7 @@ _HEADERS = {
 }
 _UNSTORABLE = (OverflowError, UnicodeEncodeError, DataError)
 _CANT_BE_KEPT = "A number is too large, or a text holds half a character: no database can keep it."
+_NO_ROOM = "The hub's disk is full: nothing was stored. Free space on it, then do the same again."
 Handler = Callable[["Call"], Response]
 
 
@@ -219,9 +221,11 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
     """Return the ASGI endpoint of `route`: who calls, may they, body, transaction, handler, errors."""
 
     async def answer(request: Request) -> Response:
-        folder = Path(tempfile.mkdtemp(dir=hub.layout.tmp)) if request.method not in _READING else None
+        folder = None
         audited = Audited(hub, route, request)
         try:
+            if request.method not in _READING:
+                folder = Path(tempfile.mkdtemp(dir=hub.layout.tmp))
             response = await _serve(hub, route, request, folder, audited)
         except HubError as problem:
             audited.refused(problem.status)
@@ -232,10 +236,14 @@ def endpoint(hub: Hub, route: Route) -> Callable[[Request], Any]:
             log.info("%s %s: %s", request.method, route.path, type(problem).__name__)
             audited.refused(400)
             response = answers.error(request.url.path, bad_request(_CANT_BE_KEPT))
-        except Exception:  # the outermost loop: whatever happened, the caller gets an answer
-            log.exception("%s %s failed", request.method, route.path)
-            audited.refused(500)
-            response = answers.error(request.url.path, HubError(500, "The hub failed; its log says why."))
+        except Exception as problem:  # the outermost loop: whatever happened, the caller gets an answer
+            if is_full(problem):
+                log.error("%s %s: the disk is full", request.method, route.path)  # noqa: TRY400 - said in full
+                response = answers.error(request.url.path, HubError(507, _NO_ROOM))
+            else:
+                log.exception("%s %s failed", request.method, route.path)
+                audited.refused(500)
+                response = answers.error(request.url.path, HubError(500, "The hub failed; its log says why."))
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError, SpecError
@@ -27,6 +29,7 @@ from overread.hub.arrival.objects import SUMMARY_KEYWORDS, json_value, read_file
 from overread.hub.arrival.recovery import recover
 from overread.hub.core import Ticker
 from overread.hub.errors import HubError
+from overread.hub.faults import is_temporary, told
 from overread.hub.models import ConfigEntry, Experiment, PrearchiveSession, ReceivedObject, SiteSetting
 from overread.study.completion import decide
 from overread.study.manifest import StoredStudy, load_stored_study
@@ -40,6 +43,8 @@ log = logging.getLogger(__name__)
 
 CONFIG_TOOL, CONFIG_PATH = "overread", "study"
 _STORED: Final = frozenset(SUMMARY_KEYWORDS)
+_REST_S: Final = 2.0
+"""So long nothing is judged after disk or database could not take it."""
 _MOST_FRAMES: Final = 100_000
 """More than any object has; who says more is not believed."""
 
@@ -67,6 +72,7 @@ class ArrivalService(Ticker):
         super().__init__("arrival", self._look, interval_s=hub.config.tick_s)
         self._hub = hub
         self._clock = Clock()
+        self._rests_until = 0.0
 
     def start(self) -> None:
         """Put in order what a crash left, then begin. Receivers must start after this."""
@@ -75,6 +81,8 @@ class ArrivalService(Ticker):
         super().start()
 
     def _look(self) -> None:
+        if time.monotonic() < self._rests_until:
+            return
         # What lies in the spool is not known yet: nothing is judged by the time that has passed since.
         horizon = self._hub.intake.horizon()
         self._clock.look(self._hub)
@@ -83,11 +91,22 @@ class ArrivalService(Ticker):
                 select(PrearchiveSession.pk).where(PrearchiveSession.status == prearchive.RECEIVING)
             ).all()
         for pk in waiting:
-            settle(self._hub, pk, now=horizon)
+            try:
+                settle(self._hub, pk, now=horizon)
+            except (OSError, OperationalError) as problem:
+                log.warning("Sessions can't be archived now: %s They wait.", told(problem))
+                self._rests_until = time.monotonic() + _REST_S
+                return
 
 
 def settle(hub: Hub, prearchive_pk: int, *, now: datetime | None = None) -> None:
-    """Decide about one session by what had arrived at `now`, and do what was decided."""
+    """Decide about one session by what had arrived at `now`, and do what was decided.
+
+    Raises
+    ------
+    OSError, OperationalError
+        Disk or database can't take it now: nothing was changed, and it may work later.
+    """
     now = now or hub.intake.horizon()
     try:
         with hub.database.read() as db:
@@ -104,6 +123,8 @@ def settle(hub: Hub, prearchive_pk: int, *, now: datetime | None = None) -> None
     except HubError as problem:
         _mark(hub, prearchive_pk, prearchive.CONFLICT, problem.reason)
     except Exception as problem:  # the outermost loop of a service: one session must not stop the others
+        if is_temporary(problem):
+            raise
         log.exception("archiving session %d of the prearchive failed", prearchive_pk)
         what = str(problem) if isinstance(problem, DataError) else "the hub failed, its log says why"
         _mark(hub, prearchive_pk, prearchive.ERROR, f"Archiving failed: {what}.")

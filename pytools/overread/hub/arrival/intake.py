@@ -24,6 +24,7 @@ from overread.hub.arrival.spool import COMMITMENT, Entry, Spool
 from overread.hub.arrival.spooling import Spooled
 from overread.hub.arrival.storage import Incoming, Storing
 from overread.hub.database import after_commit
+from overread.hub.faults import is_temporary, told
 from overread.hub.models.base import utc_now
 from overread.hub.receiver.settings import find_receiver, rows_of_port, rules_of
 
@@ -101,8 +102,12 @@ class Intake:
     def _try(self) -> bool:
         try:
             self.file_all()
-        except Exception:  # the outermost loop of a service: it must go on
-            log.exception("objects could not be filed; they stay in the spool and are tried again")
+        except Exception as problem:  # the outermost loop of a service: it must go on
+            words = "objects could not be filed; they stay in the spool and are tried again"
+            if is_temporary(problem):
+                log.warning("%s: %s", words, told(problem))
+            else:
+                log.exception(words)
             return False
         return True
 

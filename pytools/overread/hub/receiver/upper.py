@@ -13,7 +13,7 @@ import selectors
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -182,7 +182,7 @@ class _UpperLayer(DULServiceProvider):
         """Let the connection end. Who waits for a request that will never come is told so, and holds no place."""
         self.event_queue.put(event)
         if self.state_machine.current_state == _WAITING_FOR_REQUEST:
-            self.to_user_queue.put(None)
+            self.to_user_queue.put(cast("Any", None))  # what an empty queue would give
 
     def _take(self, stores: Stores, body: memoryview) -> None:
         taken = stores.take(body)

@@ -22,12 +22,12 @@ from sqlalchemy.orm import Session
 
 from overread.errors import OverreadError, PermanentRunnerError, RunnerError, TemporaryRunnerError
 from overread.hub.errors import HubError
+from overread.hub.faults import is_temporary, told
 from overread.hub.models import Container
 from overread.hub.models.base import utc_now
 from overread.hub.runs import states
 from overread.hub.runs.documents import find_wrapper
 from overread.hub.runs.ends import finish
-from overread.hub.runs.faults import is_temporary, told
 from overread.hub.runs.launch import caller_of
 from overread.hub.runs.novelty import is_new
 from overread.hub.runs.outputs import not_applicable, store_outputs

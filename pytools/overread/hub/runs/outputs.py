@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from overread.errors import OverreadError, PermanentRunnerError
 from overread.hub.access import Right, may
 from overread.hub.errors import HubError
+from overread.hub.faults import is_temporary
 from overread.hub.items import instances, uris
 from overread.hub.items.announce import announce
 from overread.hub.items.catalogs import catalog_name
@@ -25,7 +26,6 @@ from overread.hub.items.folders import owner_of
 from overread.hub.items.serialise import uri_of
 from overread.hub.items.xml import insert_scan_xml, insert_xml
 from overread.hub.models import Container, Experiment, Project, Resource, ResourceFile, Scan, Subject
-from overread.hub.runs.faults import is_temporary
 from overread.hub.runs.launch import caller_of
 from overread.hub.runs.logs import one_line
 

@@ -18,11 +18,11 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from overread.errors import RunnerError
+from overread.hub.faults import is_temporary
 from overread.hub.models import Container
 from overread.hub.models.base import utc_now
 from overread.hub.runs import states
 from overread.hub.runs.ends import finish
-from overread.hub.runs.faults import is_temporary
 from overread.hub.runs.lifecycle import LONGEST_DELAY_S, Life
 from overread.hub.runs.novelty import is_new
 from overread.hub.runs.priorities import CPU, GPU, attempts_of

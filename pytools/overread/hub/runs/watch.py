@@ -99,6 +99,9 @@ class Watch:
         limit = self.spec.limits.output_bytes
         if code in _FILE_TOO_LARGE or measure(self._written(), at_most=limit) >= limit:
             return Exit(End.TOO_MUCH, code, _too_large(self.spec.limits))
+        full = self._no_room()
+        if full is not None:  # whatever it says: it may have failed for that alone
+            return Exit(full.end, code, full.reason)
         return Exit(End.EXITED, code, reason_of(code, self.last_error))
 
     def _written(self) -> list[Path]:
@@ -143,7 +146,10 @@ class Watch:
         self._next_measure = now + max(_MEASURE_EVERY_S, _MEASURING_SHARE * (now - begun))
         if large:
             return Breach(End.TOO_MUCH, _too_large(self.spec.limits))
-        for folder in folders:
+        return self._no_room()
+
+    def _no_room(self) -> Breach | None:
+        for folder in self._written():
             free = shutil.disk_usage(folder).free if folder.exists() else LEAST_FREE_BYTES
             if free < LEAST_FREE_BYTES:
                 return Breach(End.LOST, "The disk of the run's output is full; the run was ended. Make room on it.")

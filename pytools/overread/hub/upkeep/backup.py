@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -30,6 +31,7 @@ from sqlalchemy import make_url, text
 from overread.errors import OverreadError
 from overread.hub import migrations
 from overread.hub.database import Database, open_engine, url_of
+from overread.hub.faults import is_full
 from overread.hub.layout import sync_file, sync_folder
 from overread.hub.upkeep.inventory import Named, named_files
 from overread.hub.upkeep.upgrade import copy_sqlite
@@ -66,10 +68,26 @@ def make_backup(hub: Hub, target: Path) -> Backup:
     Raises
     ------
     OverreadError
-        `target` holds something, a file is damaged, or the hub changes faster than it can be copied.
+        `target` holds something, a file is damaged, the hub changes faster than it can be copied, or a disk is full.
+        Nothing is left in `target` then.
     """
     if target.exists() and any(target.iterdir()):
         raise OverreadError(f"{target} is not empty: name a new folder.")
+    try:
+        return _make_backup(hub, target)
+    except Exception as problem:
+        for path in list(target.iterdir()) if target.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not is_full(problem) and not isinstance(problem, sqlite3.OperationalError):
+            raise
+        why = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise OverreadError(
+            f"The backup could not be written to {target} ({why}): nothing of it was left there. Free space, or name a"
+            " folder on another disk."
+        ) from problem
+
+
+def _make_backup(hub: Hub, target: Path) -> Backup:
     copied: dict[str, tuple[int, str]] = {}
     (target / "home").mkdir(parents=True, exist_ok=True)
     target.chmod(0o700)
