@@ -70,13 +70,16 @@ def check(*, file: Path, server: str, user: str, secrets: Path, max_auc: float, 
     from overread.study.manifest import load_manifest  # noqa: PLC0415 - `overread --help` stays light
     from overread.xnat.blinding import read_key, read_salt  # noqa: PLC0415
     from overread.xnat.blinding.check import check_study  # noqa: PLC0415
+    from overread.xnat.blinding.secrets import key_project  # noqa: PLC0415
     from overread.xnat.connection import find_password, open_archive  # noqa: PLC0415
 
     manifest = load_manifest(file.read_text("utf-8"), source=str(file))
     read_salt(secrets)  # a salt that others can read is a leak by itself
     readings = read_key(secrets, manifest.id)
     with open_archive(server, user=user, password=find_password(server, user=user)) as archive:
-        report = check_study(archive, readings, max_auc=max_auc, alpha=alpha, tell=lambda _: None)
+        report = check_study(
+            archive, readings, holder=key_project(manifest.project), max_auc=max_auc, alpha=alpha, tell=lambda _: None
+        )
     if as_json:
         click.echo(json.dumps(report.document(), indent=1))
     for line in report.lines() if not as_json else ():

@@ -24,10 +24,20 @@ const precompress = {
   },
 };
 
+/** The pages differ in title and script alone; all else is the shell's. */
+const shell = {
+  name: "shell",
+  transformIndexHtml: {
+    order: "pre" as const,
+    handler: (own: string): string =>
+      readFileSync(resolve(import.meta.dirname, "shell.html"), "utf8").replace("<!-- page -->", () => own),
+  },
+};
+
 // One folder per page: XNAT (from the plugin jar) and the hub serve `/overread/<page>` as `<page>/index.html`.
 export default defineConfig({
   base: "/overread/",
-  plugins: [precompress],
+  plugins: [shell, precompress],
   appType: "mpa",
   build: {
     outDir: "dist",

@@ -108,9 +108,26 @@ class BlindReport:
 
 
 def check_study(
-    archive: FileArchive, readings: Sequence[Reading], *, max_auc: float, alpha: float, tell: Callable[[str], None]
+    archive: FileArchive,
+    readings: Sequence[Reading],
+    *,
+    holder: str,
+    max_auc: float,
+    alpha: float,
+    tell: Callable[[str], None],
 ) -> BlindReport:
     """Look for leaks over all copies that have a source.
+
+    Parameters
+    ----------
+    archive, readings
+        The server, and the key.
+    holder
+        Project in which copies are that a reader has sent and may not reach any more.
+    max_auc, alpha
+        How well shapes may tell, and the chance of a false alarm.
+    tell
+        Is called with each copy that is looked at.
 
     Raises
     ------
@@ -130,7 +147,7 @@ def check_study(
         for reading in sorted(blinded, key=lambda one: (one.project, one.code)):
             tell(f"{reading.project} {reading.code}")
             try:
-                facts, seg = facts_of(archive, reading, Path(name))
+                facts, seg = facts_of(archive, reading, Path(name), holder=holder)
             except NotFound:
                 missing += 1
                 continue

@@ -27,7 +27,7 @@ def collection_of(reading: Reading) -> str:
     return f"{reading.code}_SEG"
 
 
-def facts_of(archive: FileArchive, reading: Reading, folder: Path) -> tuple[dict[str, str], Dataset]:
+def facts_of(archive: FileArchive, reading: Reading, folder: Path, *, holder: str) -> tuple[dict[str, str], Dataset]:
     """Return all facts of a copy, and its segmentation.
 
     Parameters
@@ -38,6 +38,8 @@ def facts_of(archive: FileArchive, reading: Reading, folder: Path) -> tuple[dict
         Of the key.
     folder
         For what is downloaded; emptied afterwards.
+    holder
+        Project to which the copy went once it was sent; its name is no fact, as the reader never sees the copy there.
 
     Raises
     ------
@@ -46,16 +48,19 @@ def facts_of(archive: FileArchive, reading: Reading, folder: Path) -> tuple[dict
     DataError
         Its segmentation can't be read.
     """
-    base = f"/data/projects/{quote(reading.project)}"
-    answer = archive.get(f"{base}/experiments/{quote(reading.code)}", {"format": "json"})
-    items = answer.value().get("items") if answer is not None and isinstance(answer.value(), dict) else None
-    if not items:
+    for home in (reading.project, holder):
+        base = f"/data/projects/{quote(home)}"
+        answer = archive.get(f"{base}/experiments/{quote(reading.code)}", {"format": "json"})
+        items = answer.value().get("items") if answer is not None and isinstance(answer.value(), dict) else None
+        if items:
+            break
+    else:
         raise NotFound(f"project {reading.project} has no session {reading.code}")
     number = str(items[0].get("data_fields", {}).get("ID", ""))
     label = collection_of(reading)
     facts = dict(_flat(items[0], "session", keep=label))
     facts.update(_row(archive, f"{base}/experiments", number, "list"))
-    facts.update(_fields(archive, reading))
+    facts.update(_fields(archive, home, reading.code))
     facts.update(_files(archive, f"/data/experiments/{quote(number)}/scans/ALL/files", "images"))
     facts.update(_image(archive, number, folder))
     collection = next((row for row in _assessors(archive, number) if row.get("label") == label), None)
@@ -65,11 +70,13 @@ def facts_of(archive: FileArchive, reading: Reading, folder: Path) -> tuple[dict
     facts.update({f"collection.{key}": str(value) for key, value in collection.items()})
     facts.update(_files(archive, f"{assessor}/files", "collection.files"))
     target = folder / "collection.dcm"
-    archive.download(f"/xapi/roi/projects/{quote(reading.project)}/collections/{quote(label)}", target)
+    archive.download(f"/xapi/roi/projects/{quote(home)}/collections/{quote(label)}", target)
     facts["segmentation.bytes"] = str(target.stat().st_size)
     seg = _read(target)
     facts.update(attributes(seg, "segmentation"))
     target.unlink()
+    if home == holder:
+        facts = {name: value.replace(holder, reading.project) for name, value in facts.items()}
     return facts, seg
 
 
@@ -125,8 +132,8 @@ def _row(archive: FileArchive, path: str, number: str, name: str) -> dict[str, s
     return {f"{name}.{key}": str(value) for key, value in row.items()}
 
 
-def _fields(archive: FileArchive, reading: Reading) -> dict[str, str]:
-    path = f"/xapi/custom-fields/projects/{quote(reading.project)}/experiments/{quote(reading.code)}/fields"
+def _fields(archive: FileArchive, project: str, code: str) -> dict[str, str]:
+    path = f"/xapi/custom-fields/projects/{quote(project)}/experiments/{quote(code)}/fields"
     answer = archive.get(path)
     value = answer.value() if answer is not None else {}
     fields = value if isinstance(value, dict) else {}

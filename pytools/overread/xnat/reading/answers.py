@@ -85,10 +85,13 @@ class Answer:
         }  # fmt: skip
 
 
-def answers_on(archive: Archive, *, project: str, code: str) -> tuple[Answer, ...]:
-    """Return all versions of all answers on one copy, the oldest first; none where there is no such copy."""
-    path = f"/xapi/custom-fields/projects/{quote(project)}/experiments/{quote(code)}/fields"
-    found = archive.get(path)
+def answers_on(archive: Archive, *, project: str, code: str, holder: str) -> tuple[Answer, ...]:
+    """Return all versions of all answers on one copy, the oldest first; none where there is no such copy.
+
+    The copy is in its reading project, or in `holder` as long as its reader may not reach it.
+    """
+    places = (f"/xapi/custom-fields/projects/{quote(p)}/experiments/{quote(code)}/fields" for p in (project, holder))
+    found = next((answer for place in places if (answer := archive.get(place)) is not None), None)
     fields = found.value() if found is not None else {}
     return tuple(_versions(project, code, fields)) if isinstance(fields, dict) else ()
 

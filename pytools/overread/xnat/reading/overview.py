@@ -74,7 +74,7 @@ def in_words(document: Mapping[str, Any]) -> Iterator[str]:
         gone = "" if one["present"] else " (left)"
         yield (
             f"{one['project']} {one['role']} {one['reader']}{gone}: {one['submitted']} of {one['total']} read, "
-            f"{one['released'] - one['submitted']} open{wait}{kept}"
+            f"{one['open']} open{wait}{kept}"
         )
     adjudication = document["adjudication"]
     if adjudication["open"] or adjudication["done"]:
@@ -104,11 +104,12 @@ def all_answers(archive: Archive, bundle: StudyBundle, folder: Path | None) -> l
     key = {one.code: one for one in keys.read_key(folder, manifest.id)} if folder is not None else {}
     changes, mode = mode_changes(archive, manifest.project), current_mode(archive, manifest)
     repeats = _repeats(archive, bundle, folder) if folder is not None else set()
+    holder = keys.key_project(manifest.project)
     found: list[dict[str, Any]] = []
     for line in progress.get("readers", ()):
         given = documents.read_document(archive, line["project"], documents.WORKLIST)
         for code in (str(row["code"]) for row in given.get("readings", ())):
-            for answer in answers_on(archive, project=line["project"], code=code):
+            for answer in answers_on(archive, project=line["project"], code=code, holder=holder):
                 mode_then = mode_at(answer.submitted_at, changes, now=mode)
                 row = {**answer.row(), "role": line["role"], "mode": mode_then}
                 if folder is not None:

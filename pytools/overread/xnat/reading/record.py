@@ -60,6 +60,8 @@ class Record:
         Login -> the project in which he reads.
     said
         Code -> the answer.
+    away
+        Codes of copies that readers may not reach now: they are in the key's project.
     """
 
     study: str
@@ -70,6 +72,7 @@ class Record:
     seats: dict[str, list[Seat]] = field(default_factory=dict)
     projects: dict[str, str] = field(default_factory=dict)
     said: dict[str, Said] = field(default_factory=dict)
+    away: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """Return it as JSON."""

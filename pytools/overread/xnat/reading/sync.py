@@ -26,6 +26,7 @@ from overread.xnat.connection import Archive, FileArchive
 from overread.xnat.plan_events import session_types
 from overread.xnat.reading import documents
 from overread.xnat.reading.answers import answers_on
+from overread.xnat.reading.away import hides_sent, put_away
 from overread.xnat.reading.cases import Exam, exams_of
 from overread.xnat.reading.copies import Copy, make_copy, originals
 from overread.xnat.reading.projects import check_secrecy, ensure_form, ensure_project
@@ -69,6 +70,11 @@ class Study:
     def withheld(self, one: Allotted) -> bool:
         """Tell whether the study's mode keeps a reading back: in shadow no reader sees a result."""
         return self.mode == "shadow" and (one.arm == AIDED or one.source == MODEL)
+
+    def hidden(self, one: Allotted) -> bool:
+        """Tell whether the reader may not reach the copy now: its result is kept back, or the case may come again."""
+        sent = one.role == "reader" and hides_sent(self.reading) and self.said(one) is not None
+        return sent or self.withheld(one)
 
     def allotted(self) -> tuple[Allotted, ...]:
         """Return all readings."""
@@ -181,7 +187,7 @@ def sync(
             tell(line)
         save_record(folder, record)
         _publish(archive, study, folder)
-        readers, troubles = _give_out(archive, study, tell)
+        readers, troubles = _give_out(archive, study, folder, tell)
         done = sum(study.said(one) is not None for one in study.allotted() if one.role == "adjudicator")
         gate_said = [said for one in study.allotted() if one.role == "gate" and (said := study.said(one)) is not None]
         document = documents.progress(
@@ -209,7 +215,9 @@ def collect(archive: Archive, study: Study) -> None:
             continue
         project = study.record.projects[one.reader]
         found = [
-            a for a in answers_on(archive, project=project, code=code) if a.reader == one.reader and a.submitted_at
+            a
+            for a in answers_on(archive, project=project, code=code, holder=keys.key_project(study.manifest.project))
+            if a.reader == one.reader and a.submitted_at
         ]
         if found:
             # what counts for the gate is the newest, for everything else what was said first
@@ -272,7 +280,7 @@ def _publish(archive: Archive, study: Study, folder: Path) -> None:
     publish_record(archive, project, study.record)
 
 
-def _give_out(archive: FileArchive, study: Study, tell: Tell) -> tuple[list[dict[str, Any]], list[str]]:
+def _give_out(archive: FileArchive, study: Study, folder: Path, tell: Tell) -> tuple[list[dict[str, Any]], list[str]]:
     """Make projects, copies and worklists; return a line of progress for each reader, and what could not be copied."""
     record, present = study.record, study.record.present()
     allotted = study.allotted()
@@ -287,6 +295,12 @@ def _give_out(archive: FileArchive, study: Study, tell: Tell) -> tuple[list[dict
         given.setdefault(login, {})
         if reader is not None:
             forms[login] = _form(archive, study, login, given[login])
+    put_away(
+        archive, record, holder=keys.key_project(study.manifest.project),
+        home={study.code(one): record.projects[one.reader] for one in allotted},
+        wanted=frozenset(study.code(one) for one in allotted if study.hidden(one)),
+    )  # fmt: skip
+    save_record(folder, record)
     uids, troubles = _copy(archive, study, ready, given, tell)
     lines = []
     for login, project in sorted(record.projects.items(), key=lambda item: item[1]):
@@ -308,7 +322,8 @@ def _copy(
     known = {
         row["code"]: str(row.get("study_instance_uid")) for one in given.values() for row in one.get("readings", ())
     }
-    uids = {one: known[code] for one in ready if (code := study.code(one)) in known}
+    sent = {one for one in study.allotted() if study.said(one) is not None}
+    uids = {one: known[code] for one in ready | sent if (code := study.code(one)) in known}
     troubles: dict[str, str] = {}
     missing = [one for one in ready if one not in uids and one.reader in present]
     # Cases one after another, since originals are fetched once; within a case by code, since a copy's ID on the server
@@ -348,7 +363,7 @@ def _worklist(  # noqa: PLR0917 - all of it is one reader's
 ) -> dict[str, Any]:
     stamped = {row["code"]: row.get("released_at") for row in before.get("readings", ())}
     now = study.now.isoformat(timespec="seconds")
-    out = [one for one in mine if one in ready and one in uids]
+    out = [one for one in mine if (one in ready or study.said(one)) and one in uids]
     readings = []
     for position, one in enumerate(out, start=1):
         code = study.code(one)
@@ -385,6 +400,7 @@ def _line(  # noqa: PLR0917 - all of it is one reader's
         "present": login in study.record.present(),
         "total": len(mine),
         "released": sum(one in uids for one in mine),
+        "open": sum(one in uids and study.said(one) is None for one in mine),
         "submitted": len(said),
         "waiting_washout": len(later),
         "withheld": sum(study.withheld(one) for one in mine),

@@ -101,6 +101,7 @@ function point(date: string, volumeMl: number | null, more: Partial<Point> = {})
     lesions: null,
     reason: "",
     storedAt: date,
+    mode: "assist",
     ...more,
   };
 }

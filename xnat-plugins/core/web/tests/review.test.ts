@@ -28,6 +28,7 @@ function point(date: string, volumeMl: number | null, more: Partial<Point> = {})
     lesions: null,
     reason: "",
     storedAt: date,
+    mode: "assist",
     ...more,
   };
 }
@@ -168,15 +169,19 @@ describe("header", () => {
   const ai = { modelName: "net", modelVersion: "1.0.0" } as Result;
 
   it("shows a hostile patient name as words", () => {
-    document.body.append(header(MANIFEST, exam, ai, HOSTILE));
+    document.body.append(header({ manifest: MANIFEST, modes: [], exam }, ai, HOSTILE));
     expect(document.querySelector("img, script")).toBeNull();
     expect(document.querySelector('[data-fact="patient"]')?.textContent).toBe(`${HOSTILE} \u00B7 P-1`);
     expect((globalThis as Record<string, unknown>)["hacked"]).toBeUndefined();
   });
 
   it("says what the study is not for, unless it is live", () => {
-    expect(header(MANIFEST, exam, ai, "").textContent).toContain("Research use: not for clinical decisions");
-    expect(header({ ...MANIFEST, mode: "live" }, exam, ai, "").querySelector(".banner")).toBeNull();
+    expect(header({ manifest: MANIFEST, modes: [], exam }, ai, "").textContent).toContain(
+      "Research use: not for clinical decisions",
+    );
+    expect(
+      header({ manifest: { ...MANIFEST, mode: "live" }, modes: [], exam }, ai, "").querySelector(".banner"),
+    ).toBeNull();
   });
 });
 

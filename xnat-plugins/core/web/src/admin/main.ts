@@ -1,8 +1,7 @@
-import "../styles/base.css";
 import "../styles/admin.css";
 import "../styles/admin-forms.css";
 import { app } from "../ui/dom";
-import { runPage } from "../ui/trouble";
+import { runPage } from "../ui/shell";
 import { XnatClient } from "../xnat/client";
 import { Administration, loadWho } from "./frame";
 

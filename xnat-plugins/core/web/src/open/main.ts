@@ -1,11 +1,9 @@
-import "../styles/base.css";
 import { reviewUrl } from "../review/page-url";
 import { waitForResult } from "../review/watch";
 import { el } from "../ui/dom";
 import { PATIENT, poll } from "../ui/poll";
-import { chooseLanguage, t } from "../ui/i18n";
-import { chooseTheme } from "../ui/settings";
-import { runPage, showMessage } from "../ui/trouble";
+import { t } from "../ui/i18n";
+import { showMessage, startPage } from "../ui/shell";
 import { XnatClient } from "../xnat/client";
 import type { Run } from "../xnat/processing";
 import { loadManifest } from "../xnat/studies";
@@ -19,8 +17,6 @@ const xnat = new XnatClient();
 const signal = new AbortController().signal;
 
 async function main(): Promise<void> {
-  chooseLanguage();
-  chooseTheme();
   if (request.study === "") {
     showMessage(
       t("Which study?"),
@@ -170,4 +166,4 @@ function waiting(): HTMLElement {
   return el("p", { class: "quiet waiting", role: "status" }, t("This page looks again by itself."));
 }
 
-void runPage(main, () => window.location.pathname + window.location.search);
+startPage(main);

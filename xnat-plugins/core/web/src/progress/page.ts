@@ -3,9 +3,19 @@
 import { el, show } from "../ui/dom";
 import { t } from "../ui/i18n";
 import { settingsMenu } from "../ui/settings";
+import { type ModeChange, modeWords } from "../xnat/modes";
+import type { Mode } from "../xnat/studies";
 import type { GateProgress, Progress, ReaderProgress } from "../xnat/worklist";
 
-export function showProgress(root: HTMLElement, project: string, progress: Progress): void {
+export interface Standing {
+  readonly project: string;
+  readonly progress: Progress;
+  readonly mode: Mode;
+  /** Of the mode, oldest first. */
+  readonly changes: readonly ModeChange[];
+}
+
+export function showProgress(root: HTMLElement, { project, progress, mode, changes }: Standing): void {
   show(
     root,
     el(
@@ -19,6 +29,8 @@ export function showProgress(root: HTMLElement, project: string, progress: Progr
       "main",
       { class: "worklist" },
       el("p", {}, t("{count} cases in all", { count: progress.cases })),
+      modes(mode, changes),
+      troubles(progress.troubles),
       progress.gate === null ? null : gate(progress.gate),
       el("h2", {}, t("Readers")),
       readers(progress.readers),
@@ -33,6 +45,54 @@ export function showProgress(root: HTMLElement, project: string, progress: Progr
             }),
           ),
     ),
+  );
+}
+
+/** The mode the study is in, and who brought it there, when and why; the newest change first. */
+function modes(mode: Mode, changes: readonly ModeChange[]): HTMLElement {
+  return el(
+    "section",
+    { class: "modes" },
+    el("h2", {}, t("Mode")),
+    el("p", { "data-fact": "mode" }, el("strong", {}, modeWords(mode)), ` \u00B7 ${meaningOf(mode)}`),
+    changes.length === 0
+      ? el("p", { class: "quiet" }, t("It has been so from the beginning."))
+      : el(
+          "ul",
+          {},
+          ...[...changes].reverse().map((each) =>
+            el(
+              "li",
+              {},
+              t("{when}: from {before} to {after}, by {who}: {why}", {
+                when: each.at.replace("T", " ").slice(0, 16),
+                before: modeWords(each.before),
+                after: modeWords(each.after),
+                who: each.by,
+                why: each.reason,
+              }),
+            ),
+          ),
+        ),
+  );
+}
+
+function meaningOf(mode: Mode): string {
+  const words: Record<Mode, string> = {
+    shadow: t("readers reach no result"),
+    assist: t("readers see results, as their arm says"),
+    live: t("results are in clinical use"),
+  };
+  return words[mode];
+}
+
+function troubles(list: readonly string[]): HTMLElement | null {
+  if (list.length === 0) return null;
+  return el(
+    "section",
+    { class: "troubles" },
+    el("h2", {}, t("Cases that can't be given out")),
+    el("ul", {}, ...list.map((each) => el("li", { class: "warning" }, each))),
   );
 }
 
@@ -67,7 +127,12 @@ function readers(list: readonly ReaderProgress[]): HTMLElement {
         el(
           "tr",
           { "data-reader": each.reader },
-          el("th", { scope: "row" }, each.reader),
+          el(
+            "th",
+            { scope: "row" },
+            each.reader,
+            each.present ? null : el("span", { class: "quiet" }, ` ${t("(left)")}`),
+          ),
           el("td", {}, roleWords(each.role)),
           el(
             "td",
@@ -75,7 +140,14 @@ function readers(list: readonly ReaderProgress[]): HTMLElement {
             el("progress", { max: Math.max(each.total, 1), value: each.submitted, "aria-label": t("Read") }),
             ` ${each.submitted} / ${each.total}`,
           ),
-          el("td", { class: "number" }, String(each.released - each.submitted)),
+          el(
+            "td",
+            { class: "number" },
+            String(each.open),
+            each.withheld === 0
+              ? null
+              : el("span", { class: "quiet" }, ` ${t("({count} kept back in shadow)", { count: each.withheld })}`),
+          ),
           el(
             "td",
             {},

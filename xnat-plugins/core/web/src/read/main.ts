@@ -1,10 +1,8 @@
-import "../styles/base.css";
 import "../styles/review.css";
 import "../styles/read.css";
 import { app, el } from "../ui/dom";
-import { chooseLanguage, t } from "../ui/i18n";
-import { chooseTheme } from "../ui/settings";
-import { runPage, showMessage } from "../ui/trouble";
+import { t } from "../ui/i18n";
+import { asked, showMessage, startPage } from "../ui/shell";
 import { loadLogin } from "../xnat/answers";
 import { holdTab, loadClaim, standing, tabName } from "../xnat/claims";
 import { XnatClient } from "../xnat/client";
@@ -17,10 +15,7 @@ import { SegmentationSheet } from "./segmentation";
 const xnat = new XnatClient();
 
 async function main(): Promise<void> {
-  chooseLanguage();
-  chooseTheme();
-  const query = new URLSearchParams(window.location.search);
-  const [project, code] = [query.get("project") ?? "", query.get("session") ?? ""];
+  const [project, code] = [asked("project"), asked("session")];
   if (project === "" || code === "") {
     showMessage(t("Which case?"), t("Open a case from the worklist: its address names a project and a case."));
     return;
@@ -36,7 +31,7 @@ async function main(): Promise<void> {
     );
     return;
   }
-  await open({ worklist, reading, login, tab: tabName() }, query.has("onward"));
+  await open({ worklist, reading, login, tab: tabName() }, new URLSearchParams(window.location.search).has("onward"));
 }
 
 async function open(shown: Case, onward: boolean): Promise<void> {
@@ -89,4 +84,4 @@ function back(worklist: Worklist): HTMLElement {
   return el("a", { href: worklistUrl(worklist.project), class: "button" }, t("Back to the worklist"));
 }
 
-void runPage(main, () => window.location.pathname + window.location.search);
+startPage(main);

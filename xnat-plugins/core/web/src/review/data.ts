@@ -3,12 +3,15 @@
 import type { Point } from "../study/progression";
 import { t } from "../ui/i18n";
 import type { XnatClient } from "../xnat/client";
+import { loadModeChanges, modeAt, type ModeChange } from "../xnat/modes";
 import { type Exam, type ExamEntry, examsOfSubject, loadExam } from "../xnat/exams";
 import { loadResults, newest, type Result, resultsOf } from "../xnat/results";
 import { type Blind, loadManifest, type Manifest } from "../xnat/studies";
 
 export interface ReviewData {
   readonly manifest: Manifest;
+  /** Changes of the study's mode, oldest first. */
+  readonly modes: readonly ModeChange[];
   readonly exam: Exam;
   /** The patient's exams in this project, oldest first. */
   readonly exams: readonly ExamEntry[];
@@ -17,7 +20,11 @@ export interface ReviewData {
 }
 
 export async function loadReview(xnat: XnatClient, project: string, examId: string): Promise<ReviewData> {
-  const [manifest, exam] = await Promise.all([loadManifest(xnat, project), loadExam(xnat, examId)]);
+  const [manifest, modes, exam] = await Promise.all([
+    loadManifest(xnat, project),
+    loadModeChanges(xnat, project),
+    loadExam(xnat, examId),
+  ]);
   const exams = await examsOfSubject(xnat, project, exam.subjectId);
   const known = exams.some((each) => each.id === exam.id) ? exams : [...exams, exam];
   const results = await loadResults(
@@ -25,7 +32,7 @@ export async function loadReview(xnat: XnatClient, project: string, examId: stri
     manifest,
     known.map((each) => each.id),
   );
-  return { manifest, exam, exams: known, results };
+  return { manifest, modes, exam, exams: known, results };
 }
 
 /** The same with the results of now. */
@@ -54,6 +61,7 @@ export function pointsOf(data: ReviewData): Point[] {
       lesions: result.lesions,
       reason: result.reason,
       storedAt: result.storedAt,
+      mode: modeAt(result.storedAt, data.modes, data.manifest.mode),
     })),
   );
 }

@@ -53,11 +53,11 @@ export class FindingsPage {
   }
 
   #render(): void {
-    const { manifest, exam } = this.data;
+    const { manifest } = this.data;
     const ai = aiResult(this.data);
     const hidden = manifest.blind === "result" && this.#feedback.answer === null;
     const status = hidden ? t("the result is shown after your answer") : statusOf(ai);
-    show(this.#head, header(manifest, exam, hidden ? null : ai, status));
+    show(this.#head, header(this.data, hidden ? null : ai, status));
     const warnings = hidden ? [] : (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
     show(this.#notes, ...warnings.map((line) => el("p", { class: "warning" }, line)));
   }

@@ -3,9 +3,10 @@
 import { el } from "../ui/dom";
 import { t } from "../ui/i18n";
 import { settingsMenu } from "../ui/settings";
-import type { Exam } from "../xnat/exams";
+import { modeFact } from "../xnat/modes";
 import type { Result } from "../xnat/results";
-import type { Manifest, Mode } from "../xnat/studies";
+import type { Mode } from "../xnat/studies";
+import type { ReviewData } from "./data";
 
 const BANNERS: Record<Mode, string> = {
   shadow: "Shadow mode. Research use: not for clinical decisions",
@@ -18,8 +19,7 @@ export function banner(mode: Mode): HTMLElement | null {
 }
 
 export function header(
-  manifest: Manifest,
-  exam: Exam,
+  { manifest, modes, exam }: Pick<ReviewData, "manifest" | "modes" | "exam">,
   ai: Result | null,
   status: string,
   progress: HTMLElement | null = null,
@@ -43,6 +43,7 @@ export function header(
       ),
       ...fact("model", t("Model"), ai === null ? "" : `${ai.modelName} ${ai.modelVersion}`.trim()),
       ...fact("status", t("Status"), status),
+      ...fact("mode", t("Mode"), modeFact(manifest.mode, modes, ai?.storedAt ?? null)),
     ),
     progress,
     banner(manifest.mode),

@@ -147,7 +147,7 @@ export class ReviewPage {
     const hidden = manifest.blind === "result" && this.#feedback.answer === null;
     const ai = hidden ? null : this.#ai();
     const status = hidden ? t("the result is shown after your answer") : statusOf(ai);
-    show(this.#head, header(manifest, exam, ai, status, this.#progress()));
+    show(this.#head, header(this.data, ai, status, this.#progress()));
     const warnings = (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
     show(this.#notes, this.#sentNote(), ...warnings.map((line) => el("p", { class: "warning" }, line)));
     this.#longitudinal.hidden = hidden;

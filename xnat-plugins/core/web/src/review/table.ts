@@ -4,6 +4,7 @@ import { models, type TimelineRow } from "../study/progression";
 import { meaning, millilitres, origin, percent, signed } from "../study/words";
 import { el, svg } from "../ui/dom";
 import { t } from "../ui/i18n";
+import { modeWords } from "../xnat/modes";
 import { lesionName } from "./plot";
 
 export interface TableContext {
@@ -15,8 +16,9 @@ export interface TableContext {
 export function table(rows: readonly TimelineRow[], context: TableContext): HTMLElement {
   const known = models(rows.map((row) => row.point));
   const several = known.length > 1;
+  const modesDiffer = new Set(rows.map((row) => row.point.mode)).size > 1;
   const body = el("tbody");
-  for (const row of rows) body.append(tableRow(row, context, several ? shortNames(known) : null));
+  for (const row of rows) body.append(tableRow(row, context, several ? shortNames(known) : null, modesDiffer));
   return el(
     "table",
     { class: "volumes" },
@@ -42,6 +44,7 @@ function tableRow(
   row: TimelineRow,
   context: TableContext,
   modelNames: ReadonlyMap<string, string> | null,
+  modesDiffer: boolean,
 ): HTMLElement {
   const { point } = row;
   const kinds = [
@@ -64,6 +67,7 @@ function tableRow(
     origin(point),
     modelNames === null ? null : el("span", { class: "quiet" }, ` ${modelNames.get(point.model) ?? ""}`),
     row.followed ? null : el("span", { class: "quiet" }, former),
+    modesDiffer ? el("span", { class: `mode ${point.mode}` }, modeWords(point.mode)) : null,
   );
   const line = el(
     "tr",

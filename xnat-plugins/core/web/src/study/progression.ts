@@ -8,7 +8,7 @@
  */
 
 import type { Origin } from "../xnat/results";
-import type { BaselineKind } from "../xnat/studies";
+import type { BaselineKind, Mode } from "../xnat/studies";
 import type { Lesion } from "./lesions";
 
 /** One value of one exam. */
@@ -30,6 +30,8 @@ export interface Point {
   readonly reason: string;
   /** When XNAT got it; sorts as text. */
   readonly storedAt: string;
+  /** The mode in which the study was then. */
+  readonly mode: Mode;
 }
 
 /**

@@ -1,18 +1,14 @@
-import "../styles/base.css";
 import "../styles/review.css";
 import "../styles/read.css";
 import { app } from "../ui/dom";
-import { chooseLanguage, t } from "../ui/i18n";
-import { chooseTheme } from "../ui/settings";
-import { runPage, showMessage } from "../ui/trouble";
+import { t } from "../ui/i18n";
+import { asked, showMessage, startPage } from "../ui/shell";
 import { XnatClient } from "../xnat/client";
 import { loadWorklist } from "../xnat/worklist";
 import { WorklistPage } from "./page";
 
 async function main(): Promise<void> {
-  chooseLanguage();
-  chooseTheme();
-  const project = new URLSearchParams(window.location.search).get("project") ?? "";
+  const project = asked("project");
   if (project === "") {
     showMessage(
       t("Whose worklist?"),
@@ -26,4 +22,4 @@ async function main(): Promise<void> {
   await new WorklistPage(app(), xnat, worklist).start();
 }
 
-void runPage(main, () => window.location.pathname + window.location.search);
+startPage(main);

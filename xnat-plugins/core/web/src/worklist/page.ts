@@ -111,7 +111,7 @@ export class WorklistPage {
       ...worklist.readings.map((reading, index) => {
         const state = states[index]!;
         const code =
-          state === "not-here"
+          reading.examId === ""
             ? reading.code
             : el("a", { href: readUrl(worklist.project, reading.code) }, reading.code);
         return el(

@@ -85,7 +85,7 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     id: row.text("id"),
     title: row.text("title") || row.text("id"),
     version: row.text("version"),
-    mode: oneOf(row.text("mode"), ["shadow", "assist", "live"], "shadow"),
+    mode: readMode(row.text("mode")),
     project,
     resultType: row.text("result_type"),
     formUuid: row.text("form_uuid"),
@@ -103,6 +103,10 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     page: oneOf(new Row(json["reading"]).text("page"), ["findings", "segmentation"], "segmentation"),
     shown: readShown(isObject(json["reading"]) ? json["reading"]["show"] : null),
   };
+}
+
+export function readMode(value: string): Mode {
+  return oneOf(value, ["shadow", "assist", "live"], "shadow");
 }
 
 function oneOf<T extends string>(value: string, allowed: readonly T[], otherwise: T): T {

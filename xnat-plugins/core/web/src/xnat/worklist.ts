@@ -96,6 +96,8 @@ export interface Progress {
   readonly gate: GateProgress | null;
   readonly readers: readonly ReaderProgress[];
   readonly adjudication: { readonly open: number; readonly done: number } | null;
+  /** Cases that can't be given to readers, and why. */
+  readonly troubles: readonly string[];
 }
 
 export interface GateProgress {
@@ -110,8 +112,13 @@ export interface ReaderProgress {
   readonly project: string;
   readonly role: string;
   readonly total: number;
-  readonly released: number;
+  /** Given out and not sent yet. */
+  readonly open: number;
   readonly submitted: number;
+  /** Still in the study. */
+  readonly present: boolean;
+  /** Kept back because the study is in shadow. */
+  readonly withheld: number;
   readonly waitingWashout: number;
   readonly nextPeriodFrom: string;
   readonly medianActiveS: number | null;
@@ -130,6 +137,7 @@ export async function loadProgress(xnat: XnatClient, project: string): Promise<P
   const row = new Row(json);
   const adjudication = isObject(json["adjudication"]) ? new Row(json["adjudication"]) : null;
   return {
+    troubles: asArray(json["troubles"]).map(String),
     updatedAt: row.text("updated_at"),
     cases: row.number("cases") ?? 0,
     gate: isObject(json["gate"]) ? readGate(json["gate"]) : null,
@@ -158,8 +166,10 @@ function readReader(json: unknown): ReaderProgress {
     project: row.text("project"),
     role: row.text("role"),
     total: row.number("total") ?? 0,
-    released: row.number("released") ?? 0,
+    open: Math.max(row.number("open") ?? (row.number("released") ?? 0) - (row.number("submitted") ?? 0), 0),
     submitted: row.number("submitted") ?? 0,
+    present: row.text("present") !== "false",
+    withheld: row.number("withheld") ?? 0,
     waitingWashout: row.number("waiting_washout") ?? 0,
     nextPeriodFrom: row.text("next_period_from"),
     medianActiveS: row.number("median_active_s"),
