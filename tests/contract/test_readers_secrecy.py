@@ -232,3 +232,82 @@ def _rows(client: Any, path: str) -> list[dict[str, str]]:
     assert answer.status_code == 200, answer.text
     found: list[dict[str, str]] = answer.json()["ResultSet"]["Result"]
     return found
+
+
+def test_in_shadow_no_result_is_within_a_readers_reach(site: ReadingSite) -> None:
+    """Copies with a result, sent or not, and the study itself: by REST, DICOMweb, search, files."""
+    mine = site.project_of("anna")
+    with site.client() as client:
+        assert client.put("/data/projects/KNEE/users/member/outsider").status_code == 200
+        copies = _rows(client, f"/data/projects/{mine}/experiments")
+        exams = _rows(client, "/data/projects/KNEE/experiments")
+        uids = [client.get(f"/data/experiments/{row['ID']}?format=json") for row in (*copies, *exams)]
+        studies = {
+            row["ID"]: str(answer.json()["items"][0]["data_fields"]["UID"])
+            for row, answer in zip((*copies, *exams), uids, strict=True)
+        }
+        results = {
+            row["ID"]: session["ID"]
+            for session in (*copies, *exams)
+            for row in _rows(client, f"/data/experiments/{session['ID']}/assessors")
+        }
+        files = [row["URI"] for result in results for row in _rows(client, f"/data/experiments/{result}/files")]
+    assert len(results) == len(copies) + len(exams), "each has its result"
+    assert copies
+    assert len(files) == len(results)
+    paths = [f"/data/projects/KNEE{path}" for path in OF_PROJECT]
+    paths += [f"/xapi/overread/projects/KNEE/{name}" for name in ("answers", "cases")]
+    paths += files
+    for result, session in results.items():
+        paths += [
+            f"/data/experiments/{result}", f"/data/experiments/{session}/assessors/{result}",
+            f"/data/experiments/{result}/resources", f"/xapi/custom-fields/experiments/{result}/fields",
+            f"/data/experiments/{session}", f"/data/experiments/{session}/scans/ALL/files",
+            f"/xapi/roi/projects/KNEE/sessions/{session}/collections",
+        ]  # fmt: skip
+    of_study = [path for path in paths if "KNEE" in path]
+    for project in (mine, "KNEE", "KNEE_KEY"):
+        for uid in studies.values():
+            base = f"/xapi/dicomweb/projects/{project}/studies/{uid}"
+            paths += [base, f"{base}/metadata", f"{base}/series"]
+
+    with site.client("anna") as client:
+        seen = [client.get(path).status_code for path in paths if mine in path or path.startswith("/data/experiments/")]
+        assert 200 in seen, "before, the copies were hers"
+    with site.client("outsider") as client:
+        assert client.get(of_study[0]).status_code == 200, "before, a member of the study's project saw it"
+    shadow = site.site.run("study", "mode", str(site.site.manifest), "shadow", "--reason", "the model is to be renewed")
+    assert shadow.exit_code == 0, shadow.output
+    line = next(one for one in site.sync()["readers"] if one["reader"] == "anna")
+    assert (line["open"], line["submitted"], line["withheld"]) == (0, 1, 1)
+    for login in ("anna", "outsider"):
+        with site.client(login) as client:
+            for path in paths:
+                answer = client.get(path)
+                empty = answer.status_code in {200, 204} and not [uid for uid in studies.values() if uid in answer.text]
+                told = answer.status_code if not (empty and "/dicomweb/" in path) else 404
+                assert told in {403, 404}, (login, path, answer.status_code, answer.text[:200])
+            for path in LISTS:
+                text = client.get(path).text
+                assert not [one for one in (*results, *studies.values()) if one in text], (login, path)
+
+    # What she had said is kept, counts, and is not asked again; the copies come back with the next mode.
+    assert any(
+        row["code"] == copies[0]["label"]
+        for row in json.loads(run(site, "answers", "--format", "json").stdout)["answers"]
+    )
+    live = site.site.run(
+        "study", "mode", str(site.site.manifest), "live", "--reason", "the model was renewed, and is in use"
+    )
+    assert live.exit_code == 0, live.output
+    site.sync()
+    with site.client("anna") as client:
+        assert [row["ID"] for row in _rows(client, f"/data/projects/{mine}/experiments")] == [
+            row["ID"] for row in copies
+        ]
+        (own, *_) = (result for result, session in results.items() if session == copies[0]["ID"])
+        assert client.get(f"/data/experiments/{own}").status_code == 200
+    said = json.loads(run(site, "answers", "--format", "json").stdout)["answers"]
+    assert {row["mode"] for row in said if row["project"] == mine and row["current"]} == {"assist"}, (
+        "by the time of the answer"
+    )

@@ -372,7 +372,7 @@ def _worklist(  # noqa: PLR0917 - all of it is one reader's
         )  # fmt: skip
         said = study.said(one)
         readings.append({**row, "submitted_at": said.submitted_at} if said else row)
-    total = sum(not study.withheld(one) for one in mine)
+    total = sum(not study.withheld(one) or study.said(one) is not None for one in mine)
     return documents.worklist(
         study.manifest, reader=login, role=role, mode=study.mode, form=form, total=total,
         next_from=_next(mine, at, study.now), readings=readings,
@@ -403,7 +403,7 @@ def _line(  # noqa: PLR0917 - all of it is one reader's
         "open": sum(one in uids and study.said(one) is None for one in mine),
         "submitted": len(said),
         "waiting_washout": len(later),
-        "withheld": sum(study.withheld(one) for one in mine),
+        "withheld": sum(study.withheld(one) and study.said(one) is None for one in mine),
         "next_period_from": following.date().isoformat() if following else None,
         "median_active_s": median(times) if times else None,
     }

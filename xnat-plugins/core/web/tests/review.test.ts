@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { showProgress } from "../src/progress/page";
+import { tableText } from "../src/review/export";
 import { header } from "../src/review/header";
 import { masksOf } from "../src/review/masks";
 import { plot } from "../src/review/plot";
@@ -9,6 +11,7 @@ import type { Point } from "../src/study/progression";
 import { timeline } from "../src/study/progression";
 import { el } from "../src/ui/dom";
 import type { Exam } from "../src/xnat/exams";
+import { modeAt, modeFact, readModeChanges } from "../src/xnat/modes";
 import type { Result } from "../src/xnat/results";
 import { readManifest } from "../src/xnat/studies";
 import { HOSTILE } from "./peer";
@@ -279,5 +282,45 @@ describe("el", () => {
     ["src", "http://evil.test/"],
   ])("refuses %s=%s", (name, value) => {
     expect(() => el("a", { [name]: value })).toThrow();
+  });
+});
+
+describe("modes", () => {
+  const changes = readModeChanges({
+    changes: [
+      { at: "2026-03-01T10:00:00.000+00:00", before: "shadow", after: "assist", by: "ada", reason: HOSTILE },
+      { at: "2026-05-01T10:00:00.000+00:00", before: "assist", after: "live", by: "ada", reason: "it is good enough" },
+    ],
+  });
+
+  it("are told by the time at which a result came", () => {
+    expect(modeAt("2026-02-28 23:59:59.999", changes, "live")).toBe("shadow");
+    expect(modeAt("2026-03-01 10:00:00.0", changes, "live")).toBe("assist");
+    expect(modeAt("2026-06-01 00:00:00", changes, "live")).toBe("live");
+    expect(modeAt("2026-02-28 23:59:59", [], "live")).toBe("live");
+    expect(modeAt("", changes, "live")).toBe("live");
+    expect(readModeChanges(null)).toEqual([]);
+  });
+
+  it("stand beside the results where they differ, in the header and in the file", () => {
+    expect(modeFact("live", changes, "2026-02-01 00:00:00")).toBe("live; this result is from shadow");
+    expect(modeFact("live", changes, null)).toBe("live");
+    const points = [point("2023-01-10", 10, { mode: "shadow" }), point("2024-01-10", 15, { mode: "live" })];
+    const rows = timeline(points, RULE);
+    document.body.append(table(rows, context));
+    expect([...document.querySelectorAll("tbody .mode")].map((each) => each.textContent)).toEqual(["shadow", "live"]);
+    document.body.replaceChildren(table(timeline(POINTS, RULE), context));
+    expect(document.querySelector(".mode")).toBeNull();
+    const [heads, first] = tableText(rows, [], "csv").split("\r\n");
+    expect(first!.split(",")[heads!.split(",").indexOf("mode")]).toBe("shadow");
+  });
+
+  it("and who changed them when and why are told on the coordinator's page", () => {
+    const progress = { updatedAt: "", cases: 2, gate: null, readers: [], adjudication: null, troubles: ["E1: <b>"] };
+    showProgress(document.body, { project: "P", progress, mode: "live", changes });
+    const lines = [...document.querySelectorAll(".modes li")].map((each) => each.textContent);
+    expect(lines[0]).toBe("2026-05-01 10:00: from assist to live, by ada: it is good enough");
+    expect(lines[1]).toContain(HOSTILE);
+    expect(document.querySelector(".troubles li")?.textContent).toBe("E1: <b>");
   });
 });
