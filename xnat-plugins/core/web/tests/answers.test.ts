@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Form, readForm } from "../src/form/schema";
 import { completed } from "../src/form/values";
 import { Clock, Stopwatch } from "../src/review/clock";
@@ -172,6 +172,82 @@ describe("the form on the page", () => {
     expect((await loadAnswer(fields.peer.client, PLACE))?.data).toEqual({ a: "half a thought more" });
   });
 
+  describe("while the network is slow", () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    /** PUTs of drafts wait until they are let go, the first one last. */
+    function slow(fields: Fields): (() => void)[] {
+      const held: (() => void)[] = [];
+      fields.peer.on(`PUT ${FIELDS}`, (call) => {
+        const put = (): object => (fields.stored = { ...fields.stored, ...(call.body as object) });
+        if (!Object.keys(call.body as object)[0]!.startsWith("draft:")) return put();
+        return new Promise<object>((resolve) => held.push(() => resolve(put())));
+      });
+      return held;
+    }
+
+    it("lets no older draft lie over a newer one, nor over a sent answer", async () => {
+      const fields = new Fields();
+      const held = slow(fields);
+      const feedback = await showFeedback(box, fields.peer.client, form, PLACE);
+      answer("one");
+      await vi.advanceTimersByTimeAsync(1300);
+      answer("two");
+      await vi.advanceTimersByTimeAsync(1300);
+      expect(held.length).toBe(1); // the second waits for the first
+      answer("three");
+      box.querySelector("form")?.dispatchEvent(new Event("submit", { cancelable: true }));
+      await vi.advanceTimersByTimeAsync(100);
+      expect(feedback.answer).toBeNull();
+      for (let put = held.shift(); put !== undefined; put = held.shift()) {
+        put();
+        await vi.advanceTimersByTimeAsync(10);
+      }
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(feedback.answer?.data).toEqual({ a: "three" });
+      expect((await loadSaid(fields.peer.client, PLACE)).draft).toBeNull();
+    });
+
+    it("takes no other answer while one is being sent", async () => {
+      const fields = new Fields();
+      let put: (() => void) | null = null;
+      fields.peer.on(`PUT ${FIELDS}`, (call) => {
+        const done = (): object => (fields.stored = { ...fields.stored, ...(call.body as object) });
+        return new Promise<object>((resolve) => (put = () => resolve(done())));
+      });
+      await showFeedback(box, fields.peer.client, form, PLACE);
+      answer("sent");
+      box.querySelector("form")?.dispatchEvent(new Event("submit", { cancelable: true }));
+      await vi.advanceTimersByTimeAsync(10);
+      expect(box.querySelector<HTMLElement>(".form")?.inert).toBe(true);
+      put!();
+      await vi.advanceTimersByTimeAsync(3000);
+      expect(box.querySelector<HTMLElement>(".form")?.inert).toBe(false);
+      expect((await loadSaid(fields.peer.client, PLACE)).draft).toBeNull();
+    });
+
+    it("keeps what was said in the last moment before the page is left", async () => {
+      const fields = new Fields();
+      await showFeedback(box, fields.peer.client, form, PLACE);
+      answer("just typed");
+      await vi.advanceTimersByTimeAsync(200);
+      window.dispatchEvent(new Event("pagehide"));
+      await vi.advanceTimersByTimeAsync(10);
+      expect((await loadSaid(fields.peer.client, PLACE)).draft).toEqual({ a: "just typed" });
+    });
+  });
+
+  it("is called sent although its draft could not be forgotten", async () => {
+    const fields = new Fields();
+    fields.peer.on(`DELETE ${DRAFT}`, () => new Response("", { status: 500 }));
+    const feedback = await showFeedback(box, fields.peer.client, form, PLACE);
+    answer("mine");
+    await send();
+    expect(status()).toContain("Answered on");
+    expect(feedback.answer?.data).toEqual({ a: "mine" });
+  });
+
   it("is answered with one key where the form says what follows from it", async () => {
     const known = readForm(
       {
@@ -229,6 +305,23 @@ describe("time", () => {
     const watch = new Stopwatch();
     for (const ms of [0, 4000, 9000, 600_000, 601_000]) watch.tick(ms);
     expect(watch.seconds).toBe(4 + 5 + 30 + 1);
+  });
+});
+
+describe("the clock", () => {
+  it("does not depend on the computer's clock being set meanwhile", () => {
+    vi.useFakeTimers({ now: Date.parse("2026-05-04T10:00:00Z") });
+    try {
+      const clock = new Clock();
+      vi.advanceTimersByTime(5000);
+      vi.setSystemTime(Date.parse("2026-05-04T09:00:00Z"));
+      clock.active();
+      vi.advanceTimersByTime(2000);
+      clock.active();
+      expect(clock.times).toMatchObject({ first_interaction_s: 5, active_s: 7, submitted_s: 7 });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -9,7 +9,7 @@ export interface Call {
   readonly body: unknown;
 }
 
-type Answer = (call: Call) => Response | object | string;
+type Answer = (call: Call) => Response | object | string | Promise<object>;
 
 export class Peer {
   readonly calls: Call[] = [];
@@ -34,7 +34,7 @@ export class Peer {
     this.calls.push(call);
     const answer = this.#routes.get(`${method} ${call.path}`);
     if (answer === undefined) return new Response("<html><body><h3>Not Found</h3></body></html>", { status: 404 });
-    const value = answer(call);
+    const value = await answer(call);
     if (value instanceof Response) return value;
     return new Response(typeof value === "string" ? value : JSON.stringify(value));
   }

@@ -18,6 +18,8 @@ export class SegmentationSheet implements Sheet {
   readonly #volumes = el("div", { class: "volumes-box" });
   readonly #viewer = new ViewerFrame((message) => this.#onViewer(message));
   #unsaved = false;
+  /** Something was drawn after the mask that is being saved was taken. */
+  #drawnSince = false;
   #edits: Edits | null = null;
 
   constructor(
@@ -75,7 +77,7 @@ export class SegmentationSheet implements Sheet {
         this.clock.active();
         break;
       case "overread:edited":
-        this.#unsaved = true;
+        this.#unsaved = this.#drawnSince = true;
         this.clock.edit();
         this.#say("pending", t("Changed, not saved."));
         break;
@@ -83,12 +85,14 @@ export class SegmentationSheet implements Sheet {
         this.#measured(message);
         break;
       case "overread:saving":
+        this.#drawnSince = false;
         this.#say("pending", t("Saving\u2026"));
         break;
       case "overread:saved":
-        this.#unsaved = false;
+        this.#unsaved = this.#drawnSince;
         this.clock.saved();
-        this.#say("done", t("Saved as a version of your own."));
+        if (this.#unsaved) this.#say("pending", t("Changed, not saved."));
+        else this.#say("done", t("Saved as a version of your own."));
         break;
       case "overread:save-failed":
         this.#say("failed", t("Not saved: {why}", { why: message.message || t("the server refused it") }));

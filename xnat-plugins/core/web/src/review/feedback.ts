@@ -15,6 +15,7 @@ import {
   type AnswerPlace,
   type AnswerVersion,
   dropDraft,
+  leaveDraft,
   loadSaid,
   saveAnswer,
   saveDraft,
@@ -48,6 +49,8 @@ export class Feedback {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #writing: Promise<void> = Promise.resolve();
   #locked = false;
+  #sending = false;
+  #refused = false;
 
   constructor(
     private readonly parent: HTMLElement,
@@ -55,7 +58,9 @@ export class Feedback {
     private readonly hooks: FeedbackHooks,
     private form: Form | null = null,
     private place: AnswerPlace | null = null,
-  ) {}
+  ) {
+    window.addEventListener("pagehide", () => this.#leave());
+  }
 
   /** The answer that is stored; `null` as long as there is none. */
   get answer(): Answer | null {
@@ -85,7 +90,7 @@ export class Feedback {
    */
   async decide(decision: Decision): Promise<boolean> {
     const view = this.#view;
-    if (view === null || this.#locked) return false;
+    if (view === null || this.#locked || this.#sending) return false;
     view.complete(decision);
     this.#keep();
     return this.#send();
@@ -93,18 +98,18 @@ export class Feedback {
 
   /** Answer the next question of choices by the number of the option. */
   digit(number: number): void {
-    if (this.#locked) return;
+    if (this.#locked || this.#sending) return;
     this.#view?.answerNext(number);
   }
 
   /** Take back the last digit. */
   takeBack(): void {
-    if (!this.#locked) this.#view?.takeBack();
+    if (!this.#locked && !this.#sending) this.#view?.takeBack();
   }
 
   /** Fill in what is known of this decision, and send nothing. */
   complete(decision: Decision): void {
-    if (this.#view === null || this.#answer !== null) return;
+    if (this.#view === null || this.#answer !== null || this.#sending) return;
     this.#view.complete(decision);
     this.#keep();
   }
@@ -179,13 +184,26 @@ export class Feedback {
       this.#timer = null;
       const [view, place] = [this.#view, this.place];
       if (view === null || place === null) return;
-      this.#writing = this.#draft(place, view.data);
+      const data = view.data;
+      // One after the other: an older draft that takes longer must not come to lie over a newer one, or a sent answer.
+      this.#writing = this.#writing.then(() => this.#draft(place, data));
     }, DRAFT_AFTER_MS);
+    // So that the token is there if the page is left before that.
+    this.xnat.csrf().catch(() => undefined);
+  }
+
+  /** The page is left: what was said in the last moment is kept as well. */
+  #leave(): void {
+    if (this.#timer === null || this.#view === null || this.place === null || this.#refused) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    leaveDraft(this.xnat, this.place, this.#view.data);
   }
 
   async #draft(place: AnswerPlace, data: AnswerData): Promise<void> {
     try {
       const refused = (await this.hooks.refused?.()) ?? null;
+      this.#refused = refused !== null;
       if (refused === null) await saveDraft(this.xnat, place, data);
       this.#say(refused === null ? "pending" : "failed", refused ?? t("Not sent yet; kept as a draft."));
     } catch {
@@ -208,7 +226,8 @@ export class Feedback {
     }
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    button.disabled = true;
+    // What is sent is what is on the page: nothing is changed meanwhile.
+    this.#sending = view.element.inert = button.disabled = true;
     this.#say("pending", t("Sending\u2026"));
     const loaded = this.#answer;
     try {
@@ -224,7 +243,8 @@ export class Feedback {
         edit_s: this.hooks.clock.editS,
         ...this.hooks.extra?.(),
       });
-      await dropDraft(this.xnat, place);
+      await dropDraft(this.xnat, place).catch(() => undefined); // the answer is kept all the same
+      this.#sending = false;
       this.#render(form, kept, null);
       const before = kept.previous.at(-1)?.submitted_at ?? null;
       if (before !== (loaded?.submitted_at ?? null)) {
@@ -237,7 +257,7 @@ export class Feedback {
       this.hooks.sent(kept);
       return true;
     } catch (error) {
-      button.disabled = false;
+      this.#sending = view.element.inert = button.disabled = false;
       this.#say("failed", words(error));
       return false;
     }

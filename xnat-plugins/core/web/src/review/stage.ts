@@ -42,6 +42,8 @@ export class Stage {
   #choices: readonly Mask[] = [];
   #shownSeg: string | null = null;
   #unsaved = false;
+  /** Something was drawn after the mask that is being saved was taken. */
+  #drawnSince = false;
 
   constructor(
     private readonly hooks: StageHooks,
@@ -162,7 +164,7 @@ export class Stage {
   }
 
   #stored(): void {
-    this.#unsaved = false;
+    this.#unsaved = this.#drawnSince;
     this.#offer.hidden = true;
     void this.rescue.drop();
     this.hooks.saved();
@@ -173,6 +175,7 @@ export class Stage {
     this.#nothing.disabled = true;
     this.say("pending", t("Saving\u2026"));
     try {
+      this.#drawnSince = false;
       await this.hooks.nothing();
       this.#stored();
     } catch (error) {
@@ -223,7 +226,7 @@ export class Stage {
         this.hooks.key(message.key);
         break;
       case "overread:edited":
-        this.#unsaved = true;
+        this.#unsaved = this.#drawnSince = true;
         this.hooks.edited();
         this.say("pending", t("Changed, not saved."));
         break;
@@ -231,6 +234,7 @@ export class Stage {
         this.hooks.measured(message);
         break;
       case "overread:saving":
+        this.#drawnSince = false;
         this.say("pending", t("Saving\u2026"));
         break;
       case "overread:saved":

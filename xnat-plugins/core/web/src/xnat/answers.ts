@@ -81,7 +81,16 @@ export async function loadSaid(
 
 /** Keep what was said so far, so that it outlives the browser. */
 export async function saveDraft(xnat: XnatClient, place: AnswerPlace, data: AnswerData): Promise<void> {
-  await xnat.putJson(fieldsPath(place), { [draftKey(place)]: { data, kept_at: new Date().toISOString() } });
+  await xnat.putJson(fieldsPath(place), draftOf(place, data));
+}
+
+/** The same while the page is left. */
+export function leaveDraft(xnat: XnatClient, place: AnswerPlace, data: AnswerData): void {
+  xnat.putOnLeaving(fieldsPath(place), draftOf(place, data));
+}
+
+function draftOf(place: AnswerPlace, data: AnswerData): object {
+  return { [draftKey(place)]: { data, kept_at: new Date().toISOString() } };
 }
 
 /** Forget the draft; that there was none is no error. */
