@@ -189,6 +189,19 @@ def test_file_names_are_uids_or_digests(uid: str, stem: str | None) -> None:
 
 
 TEXTS = (b"abc ", b" abc", b"", b"  ", b"a\\b", b"abc\0", b"1.2.3\0", b"\0", b"a\0b", b" \0 ", b"\x1b$Ba", b"\xe4")
+SEVERAL = (
+    b"0.7\\0.7 ",
+    b" 1\\2",
+    b"1\\",
+    b"\\1",
+    b"1\\x",
+    b"1e3\\2",
+    b"ORIGINAL\\PRIMARY ",
+    b"A \\B",
+    b" A\\B",
+    b"A\\\\B",
+    b"a\\b",
+)
 NUMBERS = (
     b"1.5 ",
     b" 1.5",
@@ -212,7 +225,10 @@ NUMBERS = (
     ("keyword", "vr", "value"),
     [(keyword, dictionary_VR(keyword), value) for keyword in ("PatientAge", "Modality", "StudyDate", "StudyDescription",
      "AccessionNumber", "StudyTime", "StudyInstanceUID") for value in TEXTS]
-    + [(keyword, dictionary_VR(keyword), value) for keyword in ("KVP", "InstanceNumber") for value in NUMBERS],
+    + [(keyword, dictionary_VR(keyword), value) for keyword in ("KVP", "InstanceNumber") for value in NUMBERS]
+    + [(keyword, dictionary_VR(keyword), value) for keyword in ("PixelSpacing", "ImageType", "StudyDescription")
+       for value in SEVERAL]
+    + [("Rows", "US", value) for value in (b"\0\2", b"\1\0", b"\0\0", b"\1\0\2\0", b"\1", b"")],
 )  # fmt: skip
 def test_simple_values_are_read_as_pydicom_reads_them(
     keyword: str, vr: str, value: bytes, monkeypatch: pytest.MonkeyPatch

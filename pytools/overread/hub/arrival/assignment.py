@@ -209,11 +209,13 @@ def _expressions(lines: str) -> tuple[RoutingExpression, ...]:
 
 
 def _usable(db: Session, name: str, allowed: frozenset[str] | None) -> str:
-    """Return the project of a name if it may be taken; those that there are are looked up once a transaction."""
+    """Return the project of a name if it may be taken; each name is looked up once a transaction."""
+    if not name:
+        return ""
     known: dict[str, str] = db.info.setdefault("projects", {})
-    found = known.get(name) or (find_project(db, name) if name else "")
-    if found:
-        known[name] = found
+    if name not in known:
+        known[name] = find_project(db, name)
+    found = known[name]
     return found if allowed is None or found in allowed else ""
 
 

@@ -133,6 +133,8 @@ class Intake:
     def _file_together(self, examined: Sequence[tuple[Entry, Finding | None]]) -> None:
         with self._hub.database.write() as db, Storing(db, self._hub) as storing:
             rules: dict[tuple[str, int], Rules] = {}
+            headers = (finding.header for _, finding in examined if finding is not None)
+            storing.expect(header.sop_instance_uid for header in headers if header is not None)
             for entry, finding in examined:
                 if finding is None:
                     self._take_commitment(db, entry)

@@ -20,7 +20,7 @@ from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import data_element_generator
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -53,6 +53,7 @@ _SUMMARY_TAGS: Final = {
 }
 _TEXT_VRS: Final = frozenset({"AS", "CS", "DA", "LO", "SH", "TM", "UI"})
 _DECIMAL: Final = re.compile(r" *[+-]?\d{1,12}(\.\d{0,12})? *")
+_CODE: Final = re.compile(r"[A-Z0-9_][A-Z0-9_ ]*(?<! )")
 _WHOLE: Final = re.compile(r" *[+-]?\d{1,12} *")
 _UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 """A UID (PS3.5 9.1), but for zeros that begin a component: some devices send them."""
@@ -64,8 +65,8 @@ _MAX_INFLATED_BYTES: Final = 2**28
 MAX_VALUE_BYTES: Final = 2**24
 """Longer values before the pixels are skipped: nobody fills our memory with them, and nothing here looks at them."""
 _UNREADABLE: Final = (
-    AttributeError, EOFError, InvalidDicomError, KeyError, LookupError, NotImplementedError, OSError, OverflowError,
-    RecursionError, TypeError, ValueError, struct.error, zlib.error,
+    AttributeError, BytesLengthException, EOFError, InvalidDicomError, KeyError, LookupError, NotImplementedError,
+    OSError, OverflowError, RecursionError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 """What pydicom raises over bytes that are no DICOM."""
 
@@ -297,22 +298,37 @@ def _json_value(dataset: Dataset, tag: int) -> Any:
         return None
 
 
-def _plain_value(element: RawDataElement) -> str | float | None:
-    """Return the only value of an attribute of a simple kind, None if it is not that simple.
+def _plain_value(element: RawDataElement) -> str | float | list[str] | list[float] | None:
+    """Return the value of an attribute of a simple kind, None if it is not that simple.
 
     pydicom takes ten times as long, and several dozen attributes of every object are read.
     """
     value = element.value
-    if not isinstance(value, bytes) or not value.isascii() or b"\\" in value or b"\x1b" in value:
+    if not isinstance(value, bytes):
         return None
-    plain = value.decode("ascii").rstrip(" \0")
-    if element.VR == "DS":
+    if element.VR == "US" and len(value) == 2:  # noqa: PLR2004 - one of them
+        return int.from_bytes(value, "little" if element.is_little_endian else "big")
+    if not value.isascii() or b"\x1b" in value:
+        return None
+    first, *more = value.decode("ascii").rstrip(" \0").split("\\")
+    return _plain_values(element.VR, [first, *more]) if more else _only_plain_value(element.VR, first)
+
+
+def _only_plain_value(vr: str | None, plain: str) -> str | float | None:
+    if vr == "DS":
         return float(plain) if _DECIMAL.fullmatch(plain) else None
-    if element.VR == "IS":
+    if vr == "IS":
         return int(plain) if _WHOLE.fullmatch(plain) else None
-    if element.VR in _TEXT_VRS:
-        return (plain.strip(" ") if element.VR == "UI" else plain) or None
+    if vr in _TEXT_VRS:
+        return (plain.strip(" ") if vr == "UI" else plain) or None
     return None
+
+
+def _plain_values(vr: str | None, parts: list[str]) -> list[str] | list[float] | None:
+    """Return several values of a simple kind, None if they are not that simple."""
+    if vr == "DS" and all(map(_DECIMAL.fullmatch, parts)):
+        return [float(part) for part in parts]
+    return parts if vr == "CS" and all(map(_CODE.fullmatch, parts)) else None
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -19,6 +19,7 @@ import logging
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -67,6 +68,10 @@ _IN_ARCHIVE: Final = (
         Experiment.label == bindparam("label"),
     )
     .limit(1)
+)
+_THERE: Final = tuple(
+    select(column).where(column.in_(bindparam("uids", expanding=True)))
+    for column in (ReceivedObject.sop_instance_uid, Instance.sop_instance_uid)
 )
 
 
@@ -164,6 +169,7 @@ class Storing:
         self._touched: set[Path] = set()
         self._sessions: dict[tuple[str, str, str], PrearchiveSession] = {}
         self._stored: dict[tuple[str, str, str], _Known] = {}
+        self._new: frozenset[str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +178,13 @@ class Storing:
         if kind is None:
             for folder in self._touched:
                 sync_folder(folder)
+
+    def expect(self, sop_instance_uids: Iterable[str]) -> None:
+        """Look at once which of many objects are new to the hub, wherever they belong: those are not looked for."""
+        uids = frozenset(sop_instance_uids)
+        asked = {"uids": sorted(uids)}
+        there = (uid for query in _THERE for (uid,) in self._db.connection().execute(query, asked))
+        self._new = uids.difference(there)
 
     def store(
         self,
@@ -224,9 +237,10 @@ class Storing:
         """Settle what becomes of an object that its session has already; None if it has not."""
         spooled, header = incoming.spooled, incoming.header
         known = self._stored.get((assignment.project, assignment.session, header.sop_instance_uid))
-        if known is None:
+        may_be_known = self._new is None or header.sop_instance_uid not in self._new
+        if known is None and may_be_known:
             known = _waiting(self._db, self._hub, assignment, header)
-        if known is None:
+        if known is None and may_be_known:
             known = _archived(self._db, self._hub, assignment, header)
         if known is not None and known.session_id and assignment.replaces and known.digest != spooled.digest:
             known = None  # the one in the archive gives way when the session is archived
