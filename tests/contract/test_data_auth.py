@@ -65,6 +65,20 @@ def test_browsers_must_name_the_token_to_change_something(shared_hub: RunningHub
         assert program.put("/data/projects/P/subjects/CSRF").status_code == 200
 
 
+def test_pages_of_other_sites_change_nothing_by_a_browsers_remembered_password(shared_hub: RunningHub) -> None:
+    headers = {**BROWSER, "sec-fetch-site": "cross-site"}
+    with shared_hub.client(headers=headers) as forged:
+        assert forged.put("/data/projects/P/subjects/FORGED").status_code == 403
+        assert forged.get("/data/projects/P?format=json").status_code == 200  # a link to us is no harm
+    with shared_hub.client() as program:
+        assert program.get("/data/projects/P/subjects/FORGED?format=json").status_code == 404
+
+
+def test_a_token_in_other_letters_is_a_wrong_one(shared_hub: RunningHub) -> None:
+    with logged_in(shared_hub, **BROWSER) as browser:
+        assert browser.put("/data/projects/P/subjects/CSRF", params={"XNAT_CSRF": "\u00e4"}).status_code == 403
+
+
 def test_logging_out_ends_the_session(shared_hub: RunningHub) -> None:
     with logged_in(shared_hub) as client:
         session_id = client.cookies["JSESSIONID"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,6 +22,7 @@ from helpers.arrivals import file_bytes, receiving_hub, wait_for_status, wait_un
 from helpers.dicomweb import ROOT, parts_of, stow, value
 from helpers.segments import seg_of
 from hub_fixture import RunningHub
+from overread.dicom import normalise
 from overread.dicom.seg import decode_seg, predecessor_of
 from overread.hub import events
 from overread.hub.events import Event
@@ -154,6 +156,26 @@ def test_the_same_request_twice_makes_one_collection(review: Review, mary: httpx
     first, second = stow(mary, sent), stow(mary, sent)
     assert (first.status_code, second.status_code) == (200, 200)
     assert value(first.json(), "00081199") == value(second.json(), "00081199")
+    assert len(review.collections()) == 1
+
+
+def test_the_same_request_while_the_first_is_at_work_makes_one_collection(
+    review: Review, mary: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that lost patience sends it again: the second ends first."""
+    sent, answers = file_bytes(painted(review)[0]), []
+    compare = normalise.normalise_viewer_seg
+
+    def slow(*given: Any, **more: Any) -> Dataset:
+        monkeypatch.setattr(normalise, "normalise_viewer_seg", compare)
+        answers.append(stow(mary, sent))
+        return compare(*given, **more)
+
+    monkeypatch.setattr(normalise, "normalise_viewer_seg", slow)
+    with review.hub.client("mary", "secret") as other:
+        answers.append(stow(other, sent))
+    assert [one.status_code for one in answers] == [200, 200]
+    assert value(answers[0].json(), "00081199") == value(answers[1].json(), "00081199")
     assert len(review.collections()) == 1
 
 

@@ -133,6 +133,23 @@ def _rows(client: httpx.Client, path: str, **query: str) -> list[dict[str, str]]
     return found
 
 
+def test_the_models_mask_goes_with_the_aided_arm_alone(tmp_path: Path) -> None:
+    block = {key: value for key, value in SOURCES.items() if key != "sources"}
+    block |= {"groups": {"radiologist": {"per_case": 1}}, "arms": ["unaided", "aided"], "order": {"block": 2}}
+    site = start_reading_site(tmp_path, block, exams=2)
+    try:
+        assert site.sync()["troubles"] == []
+        rows = [(login, row) for login in ("anna", "ben") for row in site.open(login)]
+        assert len(rows) == 2
+        for login, row in rows:
+            with site.client(login) as client:
+                (exam,) = _rows(client, f"/data/projects/{site.project_of(login)}/experiments", label=row["code"])
+                masks = [one["label"] for one in _rows(client, f"/data/experiments/{exam['ID']}/assessors")]
+            assert masks == ([f"{row['code']}_SEG"] if row["arm"] == "aided" else [])
+    finally:
+        site.site.hub.stop()
+
+
 def test_sources_are_judged_blind(tmp_path: Path) -> None:
     site = start_reading_site(tmp_path, SOURCES, exams=2)
     try:

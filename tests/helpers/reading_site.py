@@ -148,7 +148,7 @@ class ReadingSite:
             path = f"/data/experiments/{answer.text.strip()}/resources/RESULT/files/result.json"
             assert client.put(path, params={"inbody": "true"}, content=content).status_code == 200
             reading = self.bundle().manifest.reading
-            for source in reading.sources if reading else ():
+            for source in reading.segmentations if reading else ():
                 seg = through_bytes(seg_of(case))
                 path = f"/xapi/roi/projects/KNEE/sessions/{session}/collections/{prefix_of(source)}{number}"
                 body = file_bytes(seg, source)

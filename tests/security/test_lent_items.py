@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from helpers.archive import add_project, add_session, add_user
 from helpers.fake_runner import DONE, FakeRunner, output_of, use_runner
@@ -16,7 +17,7 @@ from overread.hub.items.files import add_file, ensure_resource
 from overread.hub.items.folders import Owner
 from overread.hub.items.sharing import share
 from overread.hub.items.subjects import ensure_subject
-from overread.hub.models import Experiment, Project, Subject
+from overread.hub.models import Experiment, Instance, Project, Resource, ResourceFile, Subject
 from overread.hub.runs.runner import Exit, RunSpec
 
 COLLECTION = "icr:roiCollectionData"
@@ -77,6 +78,35 @@ def test_a_lent_subject_is_changed_and_renamed_in_its_own_project_alone(room: Ru
     assert gina.put(f"{where}?label=MINE").status_code == 403
     with room.client("otto", "secret") as otto:
         assert otto.put("/data/projects/HOME/subjects/SUB-A?gender=female").status_code == 200
+
+
+def test_masks_of_a_lent_session_are_not_shown_with_it(room: RunningHub, gina: httpx.Client) -> None:
+    """They may be other readers', or say who drew them."""
+    session_id, assessor_id = lend(room, "G")
+    with room.hub.database.write() as db:
+        study = "1.2.826.0.77"
+        for instance in db.scalars(select(Instance).where(Instance.session_id == session_id)):
+            instance.study_instance_uid = study
+        owned = select(Resource.pk).where(Resource.owner_kind == "experiment", Resource.owner_id == assessor_id)
+        file = db.scalars(select(ResourceFile).where(ResourceFile.resource_pk.in_(owned))).one()
+        db.add(
+            Instance(
+                session_id=session_id, file_pk=file.pk, study_instance_uid=study, series_instance_uid=f"{study}.9",
+                sop_instance_uid=f"{study}.9.1", sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
+                transfer_syntax_uid="1.2.840.10008.1.2.1", modality="SEG",
+            )
+        )  # fmt: skip
+    base = "/xapi/dicomweb/projects/GUEST/studies"
+    (found,) = [one for one in gina.get(base).json() if one["0020000D"]["Value"] == [study]]
+    assert found["00080061"]["Value"] == ["MR"]
+    assert [one["00080060"]["Value"] for one in gina.get(f"{base}/{study}/series").json()] == [["MR"]]
+    mask = f"{study}/series/{study}.9/instances/{study}.9.1"
+    assert gina.get(f"{base}/{mask}", headers={"accept": "application/dicom"}).status_code == 404
+    with room.client("otto", "secret") as otto:
+        assert len(otto.get(f"/xapi/dicomweb/projects/HOME/studies/{study}/series").json()) == 2
+        with room.hub.database.write() as db:
+            share(db, db.get_one(Experiment, assessor_id), db.get_one(Project, "GUEST"))
+    assert len(gina.get(f"{base}/{study}/series").json()) == 2
 
 
 def test_a_subject_is_not_deleted_with_the_exams_that_another_project_has_of_it(

@@ -305,6 +305,9 @@ def _check_login(hub: Hub, arrived: Arrived) -> None:
             location = f"/app/template/Login.vm?next={quote(target, safe='')}"
             raise HubError(302, "Log in first.", headers={"location": location})
         raise HubError(401, "Log in first.", headers=CHALLENGE)
+    # A browser that was once asked for name and password sends them along with forms of other sites, cookie or not.
+    if not reads and request.headers.get("sec-fetch-site") == "cross-site":
+        raise forbidden("A page of another site may not change anything here.")
     # XNAT looks for the token on /data alone; the hub wants it on every route a browser changes something by.
     if (
         interactive

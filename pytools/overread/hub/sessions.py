@@ -167,7 +167,7 @@ class Sessions:
     def csrf_matches(self, session_id: str, token: str) -> bool:
         """Whether `token` is the session's CSRF token (letter case does not matter)."""
         expected = self.csrf(session_id)
-        return bool(expected) and hmac.compare_digest(expected.lower(), token.lower())
+        return bool(expected) and hmac.compare_digest(expected.lower().encode(), token.lower().encode())
 
     def stamp(self, response: Response, request: Request) -> None:
         """Put the cookies of this call on `response`."""

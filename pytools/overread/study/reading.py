@@ -170,6 +170,12 @@ class Reading(Spec):
         return self
 
     @property
+    def segmentations(self) -> tuple[str, ...]:
+        """Whose segmentations copies carry: those that are judged, else the model's where an arm shows its result."""
+        shown = self.page == "segmentation" and AIDED in self.arms
+        return self.sources or ((MODEL,) if shown else ())
+
+    @property
     def washout_days(self) -> float:
         """Days between two readings of one case by one reader."""
         return self.crossover.washout_days if self.crossover else 0.0
@@ -198,8 +204,9 @@ def _faults(reading: Reading) -> list[tuple[tuple[str | int, ...], str, str]]:
         found.append((("sources",), "are segmentations", "write page: segmentation, or leave sources out"))
     if reading.sources and AIDED in reading.arms:
         found.append((("arms",), "sources are judged without knowing them, in the arm unaided", "leave arms out"))
-    if reading.sources and not (reading.show and reading.show.segments):
-        found.append((("show",), "sources need the study's segments", "add show.segments: number, label, color"))
+    if reading.segmentations and not (reading.show and reading.show.segments):
+        what = "sources need" if reading.sources else "the model's segmentation needs"
+        found.append((("show",), f"{what} the study's segments", "add show.segments: number, label, color"))
     if len(reading.arms) > 1 and reading.order.block % len(reading.arms):
         found.append(
             (("order", "block"), f"{reading.order.block} cases can't be shared by {len(reading.arms)} arms",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from overread.errors import DataError
@@ -80,10 +80,26 @@ def index_upload(db: Session, hub: Hub, resource: Resource, file: ResourceFile) 
     return index_file(db, hub, db.get_one(Experiment, session_id), file) if session_id is not None else None
 
 
+def seen_in(project: str) -> ColumnElement[bool]:
+    """Return the condition that an instance, joined with its session, is seen in a project."""
+    lent = select(Share.object_id).where(Share.kind == "experiment", Share.project == project)
+    # Without correlation: it is asked for once, not for each instance.
+    visible = (
+        select(ResourceFile.pk)
+        .join(Resource, Resource.pk == ResourceFile.resource_pk)
+        .join(Instance, Instance.file_pk == ResourceFile.pk)
+        .where(Instance.session_id.in_(lent), or_(Resource.owner_kind == "scan", Resource.owner_id.in_(lent)))
+        .correlate(None)
+    )
+    return or_(Experiment.project == project, and_(Experiment.id.in_(lent), Instance.file_pk.in_(visible)))
+
+
 def find_instances(
     db: Session, *, project: str, study: str | None = None, series: str | None = None, sop: str | None = None
 ) -> Sequence[Instance]:
-    """Return the objects of a project's sessions, its own and those shared into it, by series and instance number.
+    """Return the objects of a project's sessions, its own and those lent to it, by series and instance number.
+
+    What hangs on a lent session (segmentations of its assessors) is not lent with it.
 
     Parameters
     ----------
@@ -94,11 +110,10 @@ def find_instances(
     study, series, sop
         UIDs; None leaves them open.
     """
-    shared = select(Share.object_id).where(Share.kind == "experiment", Share.project == project)
     query = (
         select(Instance)
         .join(Experiment, Experiment.id == Instance.session_id)
-        .where((Experiment.project == project) | Experiment.id.in_(shared))
+        .where(seen_in(project))
         .order_by(Instance.series_number, Instance.series_instance_uid, Instance.instance_number, Instance.pk)
     )
     for column, value in (

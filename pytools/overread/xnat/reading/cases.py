@@ -42,7 +42,7 @@ class Exam:
 
     def is_case(self, reading: Reading) -> bool:
         """Tell whether all that readers are to get is there: the model's result, and a segmentation of each source."""
-        return bool(self.result) and all(source in self.collections for source in reading.sources)
+        return bool(self.result) and all(source in self.collections for source in reading.segmentations)
 
 
 def exams_of(archive: Archive, manifest: StudyManifest, *, result_type: str) -> tuple[Exam, ...]:
@@ -57,7 +57,7 @@ def exams_of(archive: Archive, manifest: StudyManifest, *, result_type: str) -> 
     columns = {"columns": "ID,label,xsiType,subject_label,insert_date"}
     listed = rows(archive, f"/data/projects/{quote(project)}/experiments", columns)
     results = _newest(archive, project, result_type, keep="")
-    sources = manifest.reading.sources if manifest.reading else ()
+    sources = manifest.reading.segmentations if manifest.reading else ()
     drawn = {source: _newest(archive, project, _COLLECTION, keep=prefix_of(source)) for source in sources}
     found = [
         Exam(

@@ -27,7 +27,7 @@ from overread.errors import ArchiveError, DataError
 from overread.plugins.datatype import DataType
 from overread.study.blinding import uids_of
 from overread.study.manifest import StudyManifest
-from overread.study.reading import Reading
+from overread.study.reading import MODEL, Reading
 from overread.xnat.connection import FileArchive, Request
 from overread.xnat.reading.cases import Exam, listed_ids, rows, shown_scans
 
@@ -36,6 +36,8 @@ _RESULT: Final = "result.json"
 _RESOURCE: Final = "FINDINGS"
 _MAX_RESULT_BYTES: Final = 16 * 1024**2
 _MAX_RATIO: Final = 200
+_SMALL_BYTES: Final = 64 * 2**20
+"""A file up to this size may be packed however well: an empty slice is nothing but zeros."""
 _WHITE: Final = 255.0
 
 
@@ -74,7 +76,7 @@ class Originals:
         try:
             with zipfile.ZipFile(packed) as archive:
                 for number, entry in enumerate(e for e in archive.infolist() if not e.is_dir()):
-                    if entry.file_size > _MAX_RATIO * max(entry.compress_size, 1):
+                    if entry.file_size > max(_SMALL_BYTES, _MAX_RATIO * entry.compress_size):
                         raise DataError(f"scan {scan}: a file grows more than {_MAX_RATIO} times when unpacked")
                     if entry.filename.endswith(".xml"):
                         continue
@@ -202,7 +204,7 @@ def _put_segmentation(archive: FileArchive, made: _Made, reading: Reading, folde
     base = f"/data/experiments/{quote(session)}/assessors"
     if label in dict(listed_ids(rows(archive, base))):
         return
-    collection = copy.exam.collections[copy.source or "model"]
+    collection = copy.exam.collections[copy.source or MODEL]
     seg = _download_seg(archive, collection, folder)
     drawn_on = {uids(str(item.SeriesInstanceUID)) for item in getattr(seg, "ReferencedSeriesSequence", ())}
     series = next((one for one in images if str(one[0].SeriesInstanceUID) in drawn_on), images[0])

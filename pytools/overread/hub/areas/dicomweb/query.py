@@ -16,6 +16,7 @@ from overread.hub.areas.dicomweb.matching import Query, matches, page
 from overread.hub.areas.dicomweb.metadata import Json
 from overread.hub.areas.dicomweb.store import Root, StoredObject, objects, with_files
 from overread.hub.errors import not_found
+from overread.hub.items.instances import seen_in
 from overread.hub.models import Experiment, Instance, Share
 
 _STUDY_DATE, _STUDY_TIME, _ACCESSION, _AVAILABILITY = "00080020", "00080030", "00080050", "00080056"
@@ -118,7 +119,7 @@ def _page_of_studies(db: Session, root: Root, query: Query) -> list[str]:
     found = (
         select(Instance.study_instance_uid)
         .join(Experiment, Experiment.id == Instance.session_id)
-        .where(_visible(root))
+        .where(seen_in(root.project))
         .group_by(Instance.study_instance_uid)
         .order_by(func.min(Experiment.date), Instance.study_instance_uid)
         .limit(query.limit)
@@ -129,7 +130,7 @@ def _page_of_studies(db: Session, root: Root, query: Query) -> list[str]:
 
 def _studies(db: Session, root: Root, uids: Sequence[str] | None) -> list[_Study]:
     """Return the studies of a project by date, or those of them that have certain UIDs."""
-    visible = _visible(root)
+    visible = seen_in(root.project)
     if uids is not None:
         visible &= Instance.study_instance_uid.in_(uids)
     rows = db.execute(

@@ -164,6 +164,9 @@ def _store_segmentation(hub: Hub, sender: Sender, spooled: Spooled, header: Head
     )
     with hub.database.write() as db:
         session = db.get_one(Experiment, session.id)
+        repeated = _stored_before(db, session, header, spooled)  # the same request, while voxels were compared
+        if repeated is not None:
+            return repeated
         name = text(kept, "SeriesDescription")[:_MAX_NAME]
         collection = save_collection(
             db,
