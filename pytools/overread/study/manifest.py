@@ -175,11 +175,25 @@ class Edit(Spec):
     recompute: RelativePath = Field(description="command.json that measures a collection.")
 
 
+class SendTo(Spec):
+    """A DICOM node that gets reports. Its host and port are the site's: `overread report send --nodes`."""
+
+    ae_title: AeTitle = Field(description="Of the node, as the site's file of nodes has it.")
+    storage_commitment: YesNo = Field(
+        default=True, description="The node is asked to answer for what it has taken; without it, taken is all."
+    )
+    objects: tuple[Literal["capture", "pdf", "sr"], ...] = Field(
+        ("capture", "pdf", "sr"), min_length=1, description="What of a report it gets; some nodes take no PDF or SR."
+    )
+
+
 class Report(Spec):
     """The command that makes a report, and where it is sent."""
 
     command: RelativePath
-    send_to: tuple[str, ...] = Field((), description="AE titles of receivers, as the sender knows them.")
+    send_to: tuple[SendTo, ...] = Field(
+        (), description="Nodes that get each report, by `overread report send`; only while the study is live."
+    )
     after_result: YesNo = Field(
         default=False, description="It is made by itself after each result, by an orchestration."
     )
@@ -368,6 +382,7 @@ __all__ = [
     "Repeatability",
     "Report",
     "Runs",
+    "SendTo",
     "SeriesRule",
     "StoredStudy",
     "StudyManifest",
