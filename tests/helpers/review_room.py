@@ -80,9 +80,8 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mains = {
-            name: main_of(name) for name in ("brain-tumor-segmentation", "roi-exporter", "volume-calculator")
-        }
+        names = ("brain-tumor-segmentation", "roi-exporter", "volume-calculator", "dicom-report")
+        self._mains = {name: main_of(name) for name in names}
         self.model_version("2.0.0")
 
     def model_version(self, version: str) -> None:
@@ -101,12 +100,14 @@ class Images:
         words = shlex.split(spec.command_line)
         arguments = [places.get(word, word) for word in words[words.index("--input") :]]
         parser = image_arguments("in the tests' process")
-        if "--session" in arguments:
-            parser.add_argument("--session", type=Path, required=True)
+        for folder in ("--session", "--project"):
+            if folder in arguments:
+                parser.add_argument(folder, type=Path, required=True)
         work: Any = {
             "brain-tumor-segmentation": "segment_exam",
             "roi-exporter": "export_collection",
             "volume-calculator": "measure_collection",
+            "dicom-report": "main_report",
         }[image]
         code = run_image(getattr(module, work), parser, arguments=arguments, environ=spec.environment)
         return DONE if code == 0 else Exit(End.EXITED, code)

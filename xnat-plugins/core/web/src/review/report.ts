@@ -6,13 +6,16 @@ import type { XnatClient } from "../xnat/client";
 import { launchModel } from "../xnat/launching";
 import { latestRun, type Run } from "../xnat/processing";
 import type { Manifest } from "../xnat/studies";
+import { Deliveries } from "./deliveries";
 
 const POLL_MS = 2000;
 const LONGEST_MS = 10 * 60 * 1000;
 
 export class ReportButton {
-  readonly element = el("p", { class: "report", hidden: true });
+  readonly element = el("div", { class: "report", hidden: true });
   readonly #button = el("button", { type: "button", id: "report" }, t("Generate DICOM report"));
+  readonly #deliveries: Deliveries;
+  #loaded = false;
   readonly #status = el("span", { class: "quiet", role: "status", id: "report-status" });
 
   constructor(
@@ -22,12 +25,16 @@ export class ReportButton {
     private readonly pollMs = POLL_MS,
   ) {
     this.#button.addEventListener("click", () => void this.#make());
-    this.element.append(this.#button, " ", this.#status);
+    this.#deliveries = new Deliveries(xnat, manifest, examId);
+    this.element.append(el("p", {}, this.#button, " ", this.#status), this.#deliveries.element);
   }
 
   /** Offer the report where the study has one and there is something to report. */
   offer(measured: boolean): void {
     this.element.hidden = this.manifest.reportWrapperName === "" || !measured;
+    if (this.element.hidden || this.#loaded) return;
+    this.#loaded = true;
+    void this.#deliveries.load().catch(() => undefined); // what is not known is not told; the page goes on
   }
 
   async #make(): Promise<void> {
@@ -39,7 +46,10 @@ export class ReportButton {
       const run = await this.#ended(before);
       if (run === null) this.#say(t("not done yet; look again later"));
       else if (run.state === "failed") this.#say(t("failed: {why}", { why: run.reason || run.status }));
-      else this.#say(t("stored as a new scan of the exam"));
+      else {
+        this.#say(t("stored as a new scan of the exam"));
+        void this.#deliveries.follow().catch(() => undefined);
+      }
     } catch (error) {
       this.#say(error instanceof Error ? error.message : t("This could not be started."));
     }

@@ -6,6 +6,18 @@ import { GERMAN_READING } from "./catalogue-reading";
 const GERMAN: Readonly<Record<string, string>> = {
   "Generate DICOM report": "DICOM-Bericht erzeugen",
   "stored as a new scan of the exam": "als neue Serie der Untersuchung gespeichert",
+  "Sent reports": "Gesendete Berichte",
+  "Report of {made}: {state}": "Bericht vom {made}: {state}",
+  "Reports are sent to {nodes} only while the study is live.":
+    "Berichte gehen nur im Echtbetrieb der Studie an {nodes}.",
+  "{node} has it and answers for it": "{node} hat ihn und steht für ihn ein",
+  "{node} has it": "{node} hat ihn",
+  "{node} has it, and does not answer for it yet": "{node} hat ihn, steht aber noch nicht für ihn ein",
+  "{node} has it, and does not answer for it yet: {why}": "{node} hat ihn, steht aber noch nicht für ihn ein: {why}",
+  "{node} does not take it: {why}": "{node} nimmt ihn nicht an: {why}",
+  "stays here: {why}": "bleibt hier: {why}",
+  "waits for {node}": "wartet auf {node}",
+  "waits for {node}: {why}": "wartet auf {node}: {why}",
   dark: "dunkel",
   light: "hell",
   "Light or dark": "Hell oder dunkel",

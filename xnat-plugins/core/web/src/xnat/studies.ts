@@ -17,6 +17,14 @@ export type BaselineKind = "first" | "lowest" | "previous";
 export type Blind = "none" | "readers" | "result";
 export type Mode = "shadow" | "assist" | "live";
 
+/** A DICOM node that gets reports. */
+export interface SendTo {
+  /** AE title. */
+  readonly node: string;
+  /** It is asked to answer for what it has taken. */
+  readonly commitment: boolean;
+}
+
 /** The part of a study's manifest that the pages use. */
 export interface Manifest {
   readonly id: string;
@@ -34,6 +42,8 @@ export interface Manifest {
   readonly recomputeWrapperName: string;
   /** Wrapper that makes a DICOM report; empty where the study has none. */
   readonly reportWrapperName: string;
+  /** Where reports are sent while the study is live. */
+  readonly reportSendTo: readonly SendTo[];
   /** Field of the result that is followed over time. */
   readonly measure: string;
   readonly baseline: BaselineKind;
@@ -93,6 +103,10 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
     wrapperName: row.text("wrapper_name"),
     recomputeWrapperName: row.text("recompute_wrapper_name"),
     reportWrapperName: row.text("report_wrapper_name"),
+    reportSendTo: asArray(isObject(json["report"]) ? json["report"]["send_to"] : null).map((each) => ({
+      node: new Row(each).text("ae_title"),
+      commitment: new Row(each).text("storage_commitment") !== "false",
+    })),
     measure: progression.text("measure") || "lesion_volume_ml",
     baseline: oneOf(progression.text("baseline"), ["first", "lowest", "previous"], "first"),
     increasePct: increase !== null && increase > 0 ? increase : DEFAULT_INCREASE_PCT,
