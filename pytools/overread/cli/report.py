@@ -32,8 +32,9 @@ def cli() -> None:
 @click.option("--every", "every_s", type=click.FloatRange(1, 3600), default=10.0, show_default=True, help="Seconds.")
 @click.option("--once", is_flag=True, help="Look once, and end.")
 def send(*, studies: tuple[Path, ...], server: str, user: str, nodes: Path, every_s: float, once: bool) -> None:
-    """Send each new report of each manifest STUDY, or of all studies on the server, to the nodes that it names.
+    """Send new reports to the nodes that their study names.
 
+    It follows the manifests STUDY, or all studies on the server.
     Only studies in mode live send; a report that was made before stays. A node that is away is tried again, and asked
     to answer for what it took (storage commitment) where the study says so. The state is kept in XNAT and told on the
     review page. Give this a service of its own (systemd, a container): it may be restarted at any time.

@@ -83,7 +83,7 @@ def _association(peer: Peer, contexts: Sequence[tuple[str, Sequence[str]]], inbo
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)  # type: ignore[arg-type]
     if not association.is_established:
         why = "refuses the association" if association.is_rejected else "does not answer"
-        raise Unavailable(f"{peer.ae_title} at {peer.host}:{peer.port} {why}")
+        raise Unavailable(f"{peer.host}:{peer.port} {why}")
     try:
         yield association
     finally:
@@ -138,7 +138,7 @@ def store(peer: Peer, objects: Sequence[Dataset], inbox: Inbox) -> tuple[tuple[s
                 status = Dataset()
             if "Status" not in status or status.Status >> 8 == _FULL:
                 told = f"has no room ({status.Status:#06x})" if "Status" in status else "broke off"
-                raise Unavailable(f"{peer.ae_title} at {peer.host}:{peer.port} {told}")
+                raise Unavailable(f"{peer.host}:{peer.port} {told}")
             if status.Status not in _TAKEN:
                 refused.append(f"{name} is refused ({status.Status:#06x})")
                 continue
@@ -178,7 +178,7 @@ def ask(
     asked.TransactionUID = transaction
     asked.ReferencedSOPSequence = Items([_reference(*one) for one in objects])
     syntaxes = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    place = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    place = f"{peer.host}:{peer.port}"
     with _association(peer, [(StorageCommitmentPushModel, syntaxes)], inbox) as association:
         try:
             status, _ = association.send_n_action(
