@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from helpers.archive import add_project, add_session
+from helpers.archive import add_project, add_session, add_user
 from helpers.runs import MAIN, document, install, launch, share_environments, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
 from overread.hub import bootstrap
-from overread.hub.models import Experiment
+from overread.hub.models import Container, Experiment
 from overread.xnat.cases.rerun import relaunch
 from overread.xnat.connection import open_archive
 
@@ -113,3 +113,65 @@ def test_a_failed_case_is_run_again_by_one_command(running: RunningHub, tmp_path
     missing = case("rerun", "99")
     assert missing.exit_code == 1
     assert missing.output.count("\n") == 1
+
+
+def test_the_hub_gives_the_same_bundle_by_itself(running: RunningHub, tmp_path: Path) -> None:
+    session = add_session(running.hub)
+    add_user(running.hub, "olive", project="P", role="owner")
+    add_user(running.hub, "mia", project="P", role="member")
+    with running.hub.database.write() as db:
+        found = db.get_one(Experiment, session)
+        found.patient_name, found.accession_number = "DOE^Jane", "ACC4711"
+        found.fields = found.fields | {"dcmPatientBirthDate": "19710203"}
+    variables = document()["environment-variables"] | {
+        "DB_PASSWORD": "hunter22",
+        "NOTE": "for Jane, ACC4711, born 03.02.1971",
+    }
+    with running.client() as client:
+        main_py = MAIN.replace('k.startswith(("OVERREAD_", "XNAT_"))', 'k == "OVERREAD_SESSION_LABEL"')
+        wrapper = install(client, tmp_path / "images", main=main_py, environment_variables=variables)
+        command = json.dumps(document(environment_variables=variables))
+        (tmp_path / "images" / "tiny" / "command.json").write_text(command)
+        launch(client, wrapper, session)
+        (run,) = wait_for(client)
+    url = f"/xapi/overread/runs/{run['id']}/bundle"
+    with running.client("mia", "secret") as member:
+        assert member.get(url).status_code == 403, "neither hers nor an owner"
+    with running.client("olive", "secret") as owner:
+        for way, entries in (("reference", []), ("value", ["inputs/in/SCANS/1/DICOM/a.dcm"])):
+            sent = owner.get(url, params={"by": way})
+            assert (sent.status_code, sent.headers["content-type"]) == (200, "application/zip"), sent.text
+            out = tmp_path / f"{way}.zip"
+            out.write_bytes(sent.content)
+            told = case("export", str(run["id"]), f"--by-{way}", "--out", str(tmp_path / "client.zip"))
+            assert told.exit_code == 0, told.output
+            (ours, names, everything), (theirs, other_names, _) = exported(out), exported(tmp_path / "client.zip")
+            assert sorted(names) == sorted(other_names)
+            assert [name for name in names if name.startswith("inputs/")] == entries
+            for word in ("hunter22", "Jane", "DOE", "ACC4711", "1971", running.password):
+                assert word not in everything
+            assert {**ours, "exported": ""} == {**theirs, "exported": ""}, "what the client collects by REST"
+            again = case("replay", str(out), "--image", str(tmp_path / "images" / "tiny"))
+            assert "The same result." in again.output, again.output
+    with running.client() as client:
+        rows = client.get("/xapi/overread/audit", params={"user": "olive", "action": "export"}).json()["rows"]
+        assert [row["item"] for row in rows] == [f"run {run['id']}"]
+        assert client.get(url, params={"by": "mail"}).status_code == 400
+    assert not list(running.hub.layout.tmp.glob("bundle-*"))
+
+
+def test_what_a_caller_may_not_read_is_in_no_bundle(running: RunningHub, tmp_path: Path) -> None:
+    """An owner of the project the run was launched in, to which the session was lent and then not any more."""
+    session = add_session(running.hub)
+    add_project(running.hub, "OTHER")
+    add_user(running.hub, "otto", project="OTHER", role="owner")
+    with running.client() as client:
+        wrapper = install(client, tmp_path / "images")
+        launch(client, wrapper, session)
+        (run,) = wait_for(client)
+    with running.hub.database.write() as db:
+        db.get_one(Container, int(run["id"])).project = "OTHER"
+    with running.client("otto", "secret") as owner:
+        answer = owner.get(f"/xapi/overread/runs/{run['id']}/bundle")
+    assert answer.status_code == 403
+    assert "may not read" in answer.text

@@ -29,6 +29,7 @@ from overread.cli.main import main
 from overread.hub.arrival.completion import settle
 from overread.hub.models.base import utc_now
 from overread.hub.runs import lifecycle, watch
+from overread.hub.runs.outputs import store_outputs
 from overread.hub.upkeep.check import check
 from overread.synthetic.phantoms import make_mr_series
 
@@ -172,14 +173,14 @@ def test_outputs_are_stored_once_there_is_room(site: Site, caplog: pytest.LogCap
 
 def test_results_are_stored_once_there_is_room(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fills between the end of the image and the storing of its results."""
-    store, tries = lifecycle.store_outputs, []
+    tries: list[None] = []
 
     def fill_first(*arguments: Any) -> Any:
         tries.append(None)
         if len(tries) == 1:
             site.disk.fill()
             threading.Timer(1.0, site.disk.free).start()
-        return store(*arguments)
+        return store_outputs(*arguments)
 
     monkeypatch.setattr(lifecycle, "store_outputs", fill_first)
     with site.hub.client() as client:

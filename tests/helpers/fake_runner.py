@@ -10,7 +10,7 @@ from typing import Any
 
 from overread.hub.core import Hub
 from overread.hub.runs.queue import RunQueue
-from overread.hub.runs.runner import End, Exit, Listener, Report, RunSpec, Stopped
+from overread.hub.runs.runner import End, Exit, Listener, ReadyImage, Report, RunSpec, Stopped
 
 DIGEST = "sha256:" + "0" * 64
 DONE = Exit(End.EXITED, 0)
@@ -48,6 +48,10 @@ class FakeRunner:
 
     def ping(self) -> None:
         """Be there."""
+
+    def images(self) -> list[ReadyImage]:
+        """Return those that were prepared."""
+        return [ReadyImage(name, self.digest, {}) for name in sorted(set(self.prepared))]
 
     def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:
         self.prepared.append(image)

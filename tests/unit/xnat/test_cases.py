@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from overread.commands.masking import Mask, is_secret
 from overread.errors import DataError
 from overread.xnat.cases.bundle import DOCUMENT, FORMAT, Packed, open_bundle, write_bundle
 from overread.xnat.cases.compare import differences
-from overread.xnat.cases.masking import Mask, is_secret
 
 CONTENT = b"image"
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
 from overread.hub.runs import engine as engines
 from overread.hub.runs.engine import Engine
-from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped
+from overread.hub.runs.runner import End, Exit, Limits, Listener, ReadyImage, Report, RunSpec, Stopped
 from overread.hub.runs.watch import Watch
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class EngineRunner(ABC):
     def ping(self) -> None:
         """Return if the engine answers."""
         self.engine.ping()
+
+    def images(self) -> list[ReadyImage]:
+        """Return the engine's images; of a Swarm those of the manager that is asked, nodes have their own."""
+        found = [ReadyImage(name, one.digest, one.labels) for one in self.engine.images() for name in one.names]
+        return sorted(found, key=lambda one: one.name)
 
     @abstractmethod
     def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:

@@ -132,6 +132,9 @@ class ImageSource(Protocol):
     def find(self, name: str) -> Image | None:
         """Return the image that is called `name` or has this digest, or None."""
 
+    def all(self) -> list[Image]:
+        """Return all images, by name."""
+
 
 @dataclass(frozen=True)
 class OneImage:
@@ -142,6 +145,10 @@ class OneImage:
     def find(self, name: str) -> Image | None:
         """Return the image if it is called `name` or has this digest."""
         return self.image if name in (self.image.name, self.image.digest) else None
+
+    def all(self) -> list[Image]:
+        """Return it."""
+        return [self.image]
 
 
 class ImageCatalog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import shlex
@@ -16,13 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from overread.commands.label import KEY
 from overread.errors import PermanentRunnerError, TemporaryRunnerError
 from overread.hub.runs import cgroups, sandbox
 from overread.hub.runs.environments import Environments
 from overread.hub.runs.images import Image, ImageSource
 from overread.hub.runs.logs import read_chunks
 from overread.hub.runs.processes import HUB_VARIABLE, RUN_VARIABLE, Use, end_group, end_marked, use_of
-from overread.hub.runs.runner import End, Exit, Limits, Listener, Report, RunSpec, Stopped, check_digest
+from overread.hub.runs.runner import End, Exit, Limits, Listener, ReadyImage, Report, RunSpec, Stopped, check_digest
 from overread.hub.runs.watch import Breach, Watch, out_of_memory
 
 _LOOK_EVERY_S = 0.2
@@ -73,6 +75,10 @@ class ProcessRunner:
 
     def ping(self) -> None:
         """Return: this machine is always there."""
+
+    def images(self) -> list[ReadyImage]:
+        """Return the image folders."""
+        return [ReadyImage(one.name, one.digest, {KEY: json.dumps(list(one.commands))}) for one in self._images.all()]
 
     def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:
         """Build the image's environment unless it is there."""

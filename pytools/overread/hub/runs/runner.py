@@ -237,6 +237,15 @@ class Listener:
     progress: Callable[[Progress], None] = field(default=lambda _progress: None)
 
 
+@dataclass(frozen=True)
+class ReadyImage:
+    """An image that a runner has: its name, its digest, its labels."""
+
+    name: str
+    digest: str
+    labels: Mapping[str, str]
+
+
 class Runner(Protocol):
     """Runs command lines in images. All methods may be called from several threads at once."""
 
@@ -253,6 +262,15 @@ class Runner(Protocol):
         ------
         RunnerError
             They can't; the message says why.
+        """
+
+    def images(self) -> list[ReadyImage]:
+        """Return the images that are there, by name.
+
+        Raises
+        ------
+        RunnerError
+            The engine doesn't answer.
         """
 
     def prepare(self, image: str, *, digest: str = "", report: Report, stopped: Stopped) -> str:

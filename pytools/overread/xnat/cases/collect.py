@@ -18,9 +18,9 @@ import pydicom
 import pydicom.errors
 
 import overread
+from overread.commands.masking import SECRET, Mask, is_secret
 from overread.errors import ArchiveError, DataError, NotFound
 from overread.xnat.cases.bundle import FORMAT, LOGS, VERSION, Packed, safe_path
-from overread.xnat.cases.masking import SECRET, Mask, is_secret
 from overread.xnat.connection import FileArchive
 
 Tell = Callable[[str], None]

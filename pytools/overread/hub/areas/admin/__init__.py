@@ -5,6 +5,7 @@ Administrators see all, owners what is of their projects. Lists come in pages (`
 
 from overread.hub.areas.admin import (
     associations,
+    bundle,
     commands,
     deliveries,
     objects,
@@ -20,6 +21,7 @@ from overread.hub.areas.admin import (
 ROUTES = [
     *sessions.ROUTES,
     *runs.ROUTES,
+    *bundle.ROUTES,
     *projects.ROUTES,
     *commands.ROUTES,
     *deliveries.ROUTES,

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
 from overread.commands.lint import lint_text
-from overread.errors import SpecError
+from overread.errors import RunnerError, SpecError
 from overread.hub.areas.admin.scope import owned_projects, pairs
 from overread.hub.errors import bad_request
 from overread.hub.http import Call, Route
@@ -35,7 +35,7 @@ def listed(call: Call) -> Response:
     if owned is not None:
         counted = counted.where(Container.project.in_(owned))
     runs = pairs(call, counted)
-    images = {image.name: image.digest for image in call.hub.images.all()}
+    images = _images(call)
     rows = [
         _row(command, enabled, images) | {"runs": runs.get(command.id, 0)}
         for command in call.db.scalars(select(Command).order_by(Command.name, Command.id))
@@ -43,7 +43,15 @@ def listed(call: Call) -> Response:
     return JSONResponse({"rows": rows, "backend": call.hub.runs.runner.backend})
 
 
-def _row(command: Command, enabled: dict[int, list[str]], images: dict[str, str]) -> dict[str, Any]:
+def _images(call: Call) -> dict[str, str] | None:
+    """Return the digests of the images that the runner has, by name; None if its engine does not answer."""
+    try:
+        return {image.name: image.digest for image in call.hub.runs.runner.images()}
+    except RunnerError:
+        return None
+
+
+def _row(command: Command, enabled: dict[int, list[str]], images: dict[str, str] | None) -> dict[str, Any]:
     document = command.document
     return {
         "id": command.id,
@@ -53,8 +61,8 @@ def _row(command: Command, enabled: dict[int, list[str]], images: dict[str, str]
         "description": document.get("description") or "",
         "type": document["type"],
         "image": command.image,
-        "image-digest": images.get(command.image, ""),
-        "image-present": command.image in images,
+        "image-digest": (images or {}).get(command.image, ""),
+        "image-present": None if images is None else command.image in images,
         "wrappers": [
             {
                 "id": wrapper["id"],
@@ -76,6 +84,7 @@ def lint(call: Call) -> Response:
         raise bad_request("This is no command document: it is larger than a megabyte.")
     findings, document = _findings(call.text())
     name, version, image = (str(document.get(key) or "") for key in ("name", "version", "image"))
+    images = _images(call)
     same = select(Command.id).where(Command.name == name, Command.version == version)
     return JSONResponse(
         {
@@ -83,7 +92,7 @@ def lint(call: Call) -> Response:
             "name": name,
             "version": version,
             "image": image,
-            "image-present": call.hub.images.find(image) is not None,
+            "image-present": None if images is None else image in images,
             "backend": call.hub.runs.runner.backend,
             "replaces": call.db.scalar(same) if name else None,
         }

@@ -84,7 +84,7 @@ def queue(call: Call) -> Response:
 
 def show(call: Call) -> Response:
     """Show one run: what it is about, its stages, its document."""
-    container = _run(call)
+    container = find_run(call)
     workflow = call.db.get(Workflow, container.workflow_id) if container.workflow_id is not None else None
     experiment = call.db.get(Experiment, workflow.object_id) if workflow is not None else None
     others = _of_same_object(call, container, workflow)
@@ -129,7 +129,7 @@ def _of_same_object(
 
 def log(call: Call) -> Response:
     """Send what a log has from byte ``offset`` on; ``next`` is where to go on, ``finished`` that no more will come."""
-    container = _run(call)
+    container = find_run(call)
     name = _LOGS.get(call.params["stream"])
     if name is None:
         raise not_found(f"log {call.params['stream']}: there are stdout and stderr")
@@ -174,7 +174,8 @@ def stages(container: Container) -> list[dict[str, Any]]:
     return [{"name": name, "at": moment(at)} for name, at in stage_moments(container).items()]
 
 
-def _run(call: Call) -> Container:
+def find_run(call: Call) -> Container:
+    """Return the run that the path names; refuses callers who may not see all of it."""
     container = call.db.get(Container, call.params["run"])
     owns = container is not None and bool(container.project) and may(
         call.db, call.caller, container.project, Right.OWN

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
+from overread.commands.label import KEY
 from overread.errors import RunnerError, SpecError
 from overread.hub import answers
 from overread.hub.access import Access
@@ -17,6 +18,7 @@ from overread.hub.models import Command, SiteSetting
 from overread.hub.runs.backends import SETTING, backend_of
 from overread.hub.runs.documents import save_command
 from overread.hub.runs.images import Image
+from overread.hub.runs.runner import ReadyImage
 
 _SERVER: dict[str, Any] = {
     "id": 1, "name": "Embedded hub", "host": "local", "cert-path": "", "swarm-mode": False, "backend": "process",
@@ -69,8 +71,8 @@ def hubs(_call: Call) -> Response:
 
 
 def images(call: Call) -> Response:
-    """List images."""
-    return JSONResponse([_image(image) for image in call.hub.images.all()])
+    """List images: the engine's, or the image folders where there is no engine."""
+    return JSONResponse([_ready(image) for image in _there(call)])
 
 
 def image(call: Call) -> Response:
@@ -83,7 +85,7 @@ def summaries(call: Call) -> Response:
     known: dict[str, list[dict[str, Any]]] = {}
     for command in call.db.scalars(select(Command).order_by(Command.id)):
         known.setdefault(command.image, []).append(command.document)
-    there = call.hub.images.all()
+    there = _there(call)
     found: list[dict[str, Any]] = [
         {"image-id": image.digest, "server": "local", "names": [image.name], "commands": known.pop(image.name, [])}
         for image in there
@@ -131,13 +133,23 @@ def _find(call: Call, name: str) -> Image:
     return found
 
 
+def _there(call: Call) -> list[ReadyImage]:
+    try:
+        return call.hub.runs.runner.images()
+    except RunnerError as problem:
+        raise HubError(500, str(problem)) from problem
+
+
+def _ready(image: ReadyImage) -> dict[str, Any]:
+    return {"image-id": image.digest, "id": image.digest, "tags": [image.name], "labels": dict(image.labels)}
+
+
 def _unknown(name: str) -> HubError:
     return not_found(f"image {name}: no folder below --images has a command.json that names it")
 
 
 def _image(found: Image) -> dict[str, Any]:
-    labels = {"org.nrg.commands": json.dumps(list(found.commands))}
-    return {"image-id": found.digest, "id": found.digest, "tags": [found.name], "labels": labels}
+    return _ready(ReadyImage(found.name, found.digest, {KEY: json.dumps(list(found.commands))}))
 
 
 ROUTES = [

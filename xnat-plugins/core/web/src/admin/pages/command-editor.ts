@@ -1,6 +1,7 @@
 /** Add or change a command: from a file or by hand; what is wrong with it is shown before it is stored. */
 
 import { actionButton, el, heading, lineOf, run, section, show, Status, type Context } from "../kit/page";
+import { presence } from "./commands";
 import { hrefTo } from "../kit/route";
 import { badge, table } from "../kit/table";
 import { count } from "../kit/words";
@@ -128,7 +129,6 @@ class Editor {
 
   #showFindings(answer: Rec, findings: readonly Rec[]): void {
     const image = answer.text("image");
-    const present = answer.flag("image-present");
     const errors = findings.filter(isError).length;
     const warnings = findings.length - errors;
     const summary = el(
@@ -142,13 +142,7 @@ class Editor {
     show(
       this.#findings,
       summary,
-      image === ""
-        ? null
-        : el(
-            "p",
-            { class: "quiet" },
-            `Image ${image}: ${present ? "present" : answer.text("backend") === "process" ? "no image folder has it" : "pulled when it is needed"}.`,
-          ),
+      image === "" ? null : el("p", { class: "quiet" }, `Image ${image}: `, presence(answer, answer.text("backend"))),
       this.#replaces === "" ? null : el("p", { class: "quiet" }, `It takes the place of command ${this.#replaces}.`),
       findings.length === 0
         ? null

@@ -39,10 +39,11 @@ export const commands: Page = {
   },
 };
 
-/** Whether the image that a command names is there: among the image folders, which an engine can do without. */
+/** Whether the image that a command names is there: on the engine, or among the image folders without one. */
 export function presence(row: Rec, backend: string): HTMLElement {
   if (row.flag("image-present")) return badge("present", "good");
-  return backend === "process" ? badge("no image folder", "bad") : badge("pulled when it is needed");
+  if (row.value("image-present") === null) return badge("the engine does not answer", "bad");
+  return backend === "process" ? badge("no image folder", "bad") : badge("not there: pulled when it is needed");
 }
 
 function enabled(row: Rec): Child[] {

@@ -73,9 +73,12 @@ function showHead(context: Context, head: HTMLElement, found: Rec, status: Statu
   );
   const failed = /^failed/i.test(found.text("status")) && found.text("again") === "" && found.text("parent") === "";
   const logs = el("a", { class: "button", href: path("xapi", "containers", id, "logs"), download: "" }, "Logs (zip)");
+  const place = path("xapi", "overread", "runs", id, "bundle");
+  const title = "What it was given, said and made, to be run elsewhere: overread case replay";
+  const bundle = el("a", { class: "button", href: place, download: "", title }, "Case (zip)");
   show(
     head,
-    heading(`Run ${id}`, failed ? again : null, logs, ended ? null : kill),
+    heading(`Run ${id}`, failed ? again : null, logs, ended ? bundle : kill),
     el("p", {}, badge(found.text("status")), " ", found.text("reason")),
     relative("It does again run", found.text("rerun-of")),
     relative("Done again by run", found.text("again")),
