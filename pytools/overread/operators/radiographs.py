@@ -238,7 +238,7 @@ def _shown(header: Dataset, stored: NDArray[Any]) -> tuple[Pixels, str]:
     values = np.asarray(apply_modality_lut(stored, header), dtype=np.float64)
     low, high = np.percentile(values, _PERCENTILES)
     if "VOILUTSequence" in header:
-        values = np.asarray(apply_voi_lut(stored, header, prefer_lut=True), dtype=np.float64)
+        values = np.asarray(apply_voi_lut(np.rint(values).astype(np.int32), header, prefer_lut=True), dtype=np.float64)
         low, high = float(values.min()), float(values.max())
     elif (window := _window(header)) is not None:
         clipped = float(((values <= window[0]) | (values >= window[1])).mean())

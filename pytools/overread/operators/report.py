@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ from overread.operators.volume import ImageVolume, read_volume
 from overread.operators.write import RESULT_NAME, write_dicom
 from overread.operators.write_edit import write_nothing
 from overread.study.manifest import Progression
-from overread.study.progression import follow, followed_model, one_per_exam
+from overread.study.progression import Change, follow, followed_model, one_per_exam
 
 NAME: Final = "dicom-report"
 XNAT: Final = "http://nrg.wustl.edu/xnat"
@@ -101,8 +102,7 @@ def page_of(
 ) -> ReportPage:
     """Return what the page says."""
     rules = job.context.follow(PROGRESSION)
-    points = [point for result in history if (point := result.time_point(rules.measure)) is not None]
-    changes = follow(one_per_exam(points, followed_model(points)), rules)
+    changes = compared(history, chosen, rules)
     value = chosen.value(rules.measure)
     name, unit = named(rules.measure, chosen)
     mask = union_mask(decode_seg(seg, geometry=volume.geometry), volume.geometry)
@@ -135,6 +135,17 @@ def page_of(
             "Made by a program from images of this study. Not a finding of a physician. Research use only.",
         ),
     )
+
+
+def compared(history: Sequence[StoredResult], chosen: StoredResult, rules: Progression) -> tuple[Change, ...]:
+    """Compare the patient's values over time; of the exam itself that counts which the report is about."""
+    points = [point for result in history if (point := result.time_point(rules.measure)) is not None]
+    model, own = followed_model(points), chosen.time_point(rules.measure)
+    counting = [
+        own if own is not None and point.study_instance_uid == own.study_instance_uid else point
+        for point in one_per_exam(points, model)
+    ]
+    return follow(counting, rules, model=model)
 
 
 def _lesions(result: StoredResult) -> str:

@@ -51,6 +51,16 @@ def test_a_lookup_table_comes_before_a_window(tmp_path):
     assert shown[0, 0] > shown[-1, -1]
 
 
+def test_a_lookup_table_is_asked_for_rescaled_values(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor = [8192, 0, 16]
+    table.LUTData = np.where(np.arange(8192) < 4096, 0, 65535).astype(np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    found = read(tmp_path, image(VOILUTSequence=[table], RescaleSlope="2", RescaleIntercept="0"))
+    shown = found.images[0].placed.values
+    assert shown == pytest.approx(np.where(VALUES < 0.5, 0.0, 1.0), abs=1e-6)
+
+
 def test_a_window_that_hides_the_image_is_not_used(tmp_path):
     found = read(tmp_path, image(WindowCenter="9000", WindowWidth="10"))
     assert "its window hides most of it and was not used" in found.images[0].notes
