@@ -126,7 +126,8 @@ class InputResolver:
         text = self._carets.resolve(str(text))
         if given["type"] in OBJECTS:
             item = self._find(given, text)
-            value = self._object_value(given, item) if self._matches(given, self._see(item)) else None
+            seen = self._see(item)
+            value = self._object_value(given, item, seen) if self._matches(given, seen) else None
         else:
             value = self._checked(given, Value(text, text))
         return Node("wrapper-external", given, self._with_children(given, [value] if value else []))
@@ -181,11 +182,10 @@ class InputResolver:
         for item in candidates:
             seen = self._see(item)
             if self._matches(given, seen) and (not wanted or _names(seen, str(wanted))):
-                values.append(self._object_value(given, item))
+                values.append(self._object_value(given, item, seen))
         return values
 
-    def _object_value(self, given: Document, item: Item) -> Value:
-        seen = self._see(item)
+    def _object_value(self, given: Document, item: Item, seen: Mapping[str, Any]) -> Value:
         name = given.get("derived-from-xnat-object-property")
         text = _text(seen.get(name)) if name else str(seen["uri"])
         return self._checked(given, Value(text or "", str(seen.get("label", "")), item, seen))

@@ -7,6 +7,7 @@ start.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 import shutil
@@ -172,7 +173,7 @@ class Life:
             container.resolved = resolved
             container.outputs = resolved["outputs"]
             container.versions = {
-                "overread": importlib.metadata.version("overread"),
+                "overread": _version(),
                 "command": f"{wrapper.command['name']}:{wrapper.command['version'] or ''}",
                 "wrapper": wrapper.name,
                 "backend": self._runner.backend,
@@ -381,6 +382,11 @@ class Life:
         """Open a writing transaction with the run in it."""
         with self._hub.database.write() as db:
             yield db, db.get_one(Container, self._id)
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("overread")
 
 
 class _Latest:
