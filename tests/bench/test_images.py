@@ -110,6 +110,15 @@ def test_choosing_and_reading(exam: Path, results: Results) -> None:
         assert sorted(by_monai().shape) == sorted(ours.shape)
         theirs["MONAI LoadImage"] = by_monai
     results["images_read_s"] = beside(lambda: read_volume(series), theirs)
+    results["images_all_s"] = beside(lambda: all_but_inference(exam, place.parent / "seg"), {})
+
+
+def all_but_inference(exam: Path, target: Path) -> None:
+    """Do what an image does beside its network: choose, read, write a mask, measure it."""
+    volume = read_volume(load_folder(exam).series[0])
+    bright = volume.values > np.quantile(volume.values[::10, ::10, ::10], 0.9)
+    write_seg(volume.images, {1: bright}, [LESION]).save_as(target, enforce_file_format=True)
+    assert volumes_ml(dcmread(target))[1] > 0
 
 
 def masks_of(shape: tuple[int, int, int]) -> dict[int, np.ndarray[Any, Any]]:
