@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Frame, Page, expect
+from pydicom import dcmread
 
 from helpers.reading_room import (
+    BARE_CODE,
     CODES,
     MASK_CODE,
     PASSWORD,
@@ -196,15 +199,102 @@ def test_two_readers_at_once_lose_nothing_and_see_nothing_of_each_other(room: Re
         assert bob.get(f"/xapi/customforms?projectId={PROJECTS[0]}").status_code in {403, 404}
 
 
+def paint(page: Page, frame: Frame) -> None:
+    """Draw one stroke with the viewer's brush, from within the mask to beside it."""
+    frame.locator('[data-cy="Brush-btn"]').click()
+    box = frame.locator('[data-cy="viewport-pane"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 12):
+        page.mouse.move(x + 12 * step, y + 6 * step)
+        page.wait_for_timeout(30)
+    page.mouse.up()
+    expect(page.locator("#save-status")).to_contain_text("not saved")
+
+
+def viewer(page: Page) -> Frame:
+    expect(page.locator("#save")).to_be_enabled(timeout=120_000)
+    frame = page.locator("iframe").element_handle().content_frame()
+    assert frame is not None
+    return frame
+
+
+def save(page: Page) -> None:
+    page.locator("#save").click()
+    expect(page.locator("#save-status")).to_contain_text("Saved as a version of your own", timeout=60_000)
+
+
+def stored_masks(room: ReadingRoom, code: str) -> list[int]:
+    """Return how many voxels each collection of a copy has, the newest last."""
+    counts = []
+    with room.client() as client:
+        base = f"/data/projects/{PROJECTS[2]}/subjects/{code}/experiments/{code}/assessors"
+        listed = client.get(base, params={"columns": "ID,label,insert_date"}).raise_for_status().json()
+        for row in sorted(listed["ResultSet"]["Result"], key=lambda row: row["insert_date"]):
+            path = f"/xapi/roi/projects/{PROJECTS[2]}/collections/{row['label']}"
+            seg = dcmread(io.BytesIO(client.get(path).raise_for_status().content))
+            counts.append(int((seg.pixel_array != 0).sum()))
+    return counts
+
+
 def test_a_mask_is_corrected_measured_and_kept(room: ReadingRoom, page: Page, pictures: Path) -> None:
     enter(room, page, f"/overread/worklist?project={PROJECTS[2]}", "eva")
-    page.locator("tbody a").click()
+    expect(page.get_by_role("columnheader", name="Model")).to_be_visible()
+    page.locator("tbody a").first.click()
     expect(page.locator("[data-fact=code]")).to_have_text(MASK_CODE)
+    expect(page.locator("[data-fact=arm]")).to_have_text("shown")
     table = page.locator("table.segments")
     expect(table.locator("tr.segment .number")).to_have_text(f"{mask_volume_ml():.2f} mL", timeout=60_000)
     expect(table.locator("th").first).to_have_text("Liver <i>left</i>")
     expect(table.locator("tr.remnant .number")).to_have_text("100.0\u00a0%")
     page.screenshot(path=pictures / "reading-mask.png")
+
+    frame = viewer(page)
+    expect(frame.locator('[data-cy="data-row"]').first).to_be_visible(timeout=60_000)
+    (given,) = stored_masks(room, MASK_CODE)
+    paint(page, frame)
+    expect(table.locator("tr.segment .number")).not_to_have_text(f"{mask_volume_ml():.2f} mL")
+    page.screenshot(path=pictures / "reading-painted.png")
+    page.locator(".feedback input").first.focus()
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The changed mask is not saved")).to_be_visible()  # and nothing was sent
+    save(page)
+    page.locator(".feedback input").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-fact=code]")).to_have_text(BARE_CODE)
+
+    before, after = stored_masks(room, MASK_CODE)
+    assert before == given, "what was given stays"
+    answer = room.answer(PROJECTS[2], MASK_CODE, "eva")
+    (segment,) = answer["edits"]["segments"]
+    assert answer["edits"]["strokes"] == 1
+    assert (segment["number"], segment["slices"], segment["removed_voxels"]) == (1, 1, 0)
+    assert segment["added_voxels"] == after - before > 0
+    times = answer["times"]
+    assert 0 < times["first_interaction_s"] <= times["save_s"] <= times["submitted_s"]
+    assert 0 < times["active_s"] <= times["submitted_s"] + 0.1
+    assert times["edit_s"] <= times["active_s"]
+
+    # The other arm: nothing of the model is there, and what is drawn is the reader's own.
+    expect(page.locator("[data-fact=arm]")).to_have_text("withheld")
+    frame = viewer(page)
+    assert stored_masks(room, BARE_CODE) == []
+    frame.get_by_text("Add segmentation").first.click()
+    expect(table.locator("tr.segment .number")).to_have_text("0.00 mL")
+    paint(page, frame)
+    save(page)
+    page.screenshot(path=pictures / "reading-drawn.png")
+    page.locator(".feedback input").first.focus()
+    for key in ("1", "1", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("main.worklist")).to_be_visible()
+    (drawn,) = stored_masks(room, BARE_CODE)
+    (segment,) = room.answer(PROJECTS[2], BARE_CODE, "eva")["edits"]["segments"]
+    assert (segment["added_voxels"], segment["removed_voxels"]) == (drawn, 0)
 
 
 def test_the_coordinator_sees_how_far_it_is(room: ReadingRoom, page: Page, pictures: Path) -> None:

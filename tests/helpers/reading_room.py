@@ -29,6 +29,8 @@ READERS: Final = ("ada", "bob", "eva")
 PROJECTS: Final = ("XR_R01", "XR_R02", "MR_R01")
 CODES: Final = ("7F3KQ2M4VX", "B6TRW9HPJ1", "QX58NDKC3Z")
 MASK_CODE: Final = "M4SKZR7P2D"
+"""With the model's mask, and the same exam without it."""
+BARE_CODE: Final = "N0M4SKW8TF"
 SIDES: Final = {"right": (60, 120), "left": (260, 120)}
 BOX_PX: Final = 80
 
@@ -133,9 +135,11 @@ def start_reading_room(folder: Path) -> ReadingRoom:
                 if code != CODES[0]:
                     _add_findings(client, project, code)
             _worklist(client, project, "findings", "xnat:dxSessionData", CODES)
-        case = _mask_case()
-        _archive(client, PROJECTS[2], MASK_CODE, [*case.datasets, seg_of(case)])
-        _worklist(client, PROJECTS[2], "segmentation", "xnat:mrSessionData", [MASK_CODE])
+        case = mask_case()
+        _archive(client, PROJECTS[2], MASK_CODE, case.datasets)
+        _add_mask(client, PROJECTS[2], MASK_CODE, seg_of(case))
+        _archive(client, PROJECTS[2], BARE_CODE, mask_case(BARE_CODE).datasets)
+        _worklist(client, PROJECTS[2], "segmentation", "xnat:mrSessionData", [MASK_CODE, BARE_CODE])
         progress = {
             "version": 1, "updated_at": "2026-11-24T10:00:00Z", "cases": 3,
             "gate": {"open": 1, "passed": 3, "refused": [{"reason": "not relevant", "count": 2}], "median_s": 41},
@@ -163,7 +167,7 @@ def _worklist(client: httpx.Client, project: str, page: str, xsi_type: str, code
     }
     body = {"submission": {"data": data}, "builder": reader_form()}
     uuid = client.put("/xapi/customforms/save", json=body).raise_for_status().text
-    arms = ["unaided", "aided", "aided"] if page == "findings" else [None]
+    arms = ["unaided", "aided", "aided"] if page == "findings" else ["aided", "unaided"]
     readings = [
         {"code": code, "session": code, "period": 1, "position": at, "released_at": "2026-11-24T08:00:00Z",
          "study_instance_uid": uid_from(code), "arm": arms[at - 1]}
@@ -199,6 +203,16 @@ def _archive(client: httpx.Client, project: str, code: str, datasets: Sequence[D
     client.post("/data/services/import", params=query, content=buffer.getvalue(), headers=kind).raise_for_status()
 
 
+def _add_mask(client: httpx.Client, project: str, code: str, seg: Dataset) -> None:
+    listed = client.get(f"/data/projects/{project}/experiments", params={"columns": "ID,label", "label": code})
+    (row,) = listed.raise_for_status().json()["ResultSet"]["Result"]
+    buffer = io.BytesIO()
+    seg.save_as(buffer, enforce_file_format=True)
+    where = f"/xapi/roi/projects/{project}/sessions/{row['ID']}/collections/{code}_SEG"
+    kind = {"content-type": "application/octet-stream"}
+    client.put(where, params={"type": "SEG"}, content=buffer.getvalue(), headers=kind).raise_for_status()
+
+
 def _add_findings(client: httpx.Client, project: str, code: str) -> None:
     place = f"/data/projects/{project}/subjects/{code}/experiments/{code}/assessors/{code}_RESULT"
     client.put(place, params={"xsiType": "xnat:qcAssessmentData"}).raise_for_status()
@@ -214,11 +228,13 @@ def _add_findings(client: httpx.Client, project: str, code: str) -> None:
 
 def mask_volume_ml() -> float:
     """Return the volume of the mask that the third reader corrects."""
-    return _mask_case().volume_ml
+    return mask_case().volume_ml
 
 
-def _mask_case() -> PhantomCase:
+def mask_case(code: str = MASK_CODE) -> PhantomCase:
+    """Return the exam that the third reader gets, under one of two codes."""
     return make_case(
-        (24, 96, 96), (3.0, 1.0, 1.0), seed=5, lesions=[Sphere(centre=(12, 48, 48), radius_mm=15)],
-        study_date="20260101", patient_id=MASK_CODE, patient_name=MASK_CODE, accession_number="",
+        (24, 96, 96), (3.0, 1.0, 1.0), seed=5 + (code != MASK_CODE),
+        lesions=[Sphere(centre=(12, 48, 48), radius_mm=15)],
+        study_date="20260101", patient_id=code, patient_name=code, accession_number="",
     )  # fmt: skip

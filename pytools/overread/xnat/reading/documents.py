@@ -84,14 +84,17 @@ def worklist(
 
 
 def worklist_row(one: Allotted, *, code: str, uid: str, position: int, released_at: str) -> dict[str, Any]:
-    """Write a line of the worklist: nothing in it tells a repeat, or a source."""
+    """Write a line of the worklist: nothing in it tells a repeat, or a source.
+
+    Masks of several sources have no model of their own to be shown or withheld: there it has no arm.
+    """
     return {
         "code": code,
         "session": code,
         "study_instance_uid": uid,
         "period": one.period - one.repeat,
         "position": position,
-        "arm": one.arm or None,
+        "arm": None if one.source else one.arm or None,
         "released_at": released_at,
     }
 

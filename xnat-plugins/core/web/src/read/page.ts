@@ -106,7 +106,7 @@ export class ReadPage {
         "dl",
         { class: "facts" },
         el("div", {}, el("dt", {}, t("Case")), el("dd", { "data-fact": "code" }, reading.code)),
-        reading.arm === "" || worklist.page === "segmentation" // masks of several sources have no model of their own
+        reading.arm === ""
           ? null
           : el("div", {}, el("dt", {}, t("Model")), el("dd", { "data-fact": "arm" }, armWords(reading.arm))),
       ),

@@ -139,9 +139,8 @@ export class WorklistPage {
   }
 }
 
-/** Masks of several sources have no model of their own to be shown or withheld. */
 function armsShown(worklist: Worklist): boolean {
-  return worklist.page === "findings" && worklist.readings.some((each) => each.arm !== "");
+  return worklist.readings.some((each) => each.arm !== "");
 }
 
 function titleOf(worklist: Worklist): string {
