@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
+from helpers.browser import violations
 from helpers.reading_site import PASSWORD
 from helpers.shipped_site import ShippedSite, liver_case, start_shipped
 from overread.cli.main import main
@@ -38,7 +39,7 @@ def liver(tmp_path: Path) -> Iterator[ShippedSite]:
     site.site.hub.stop()
 
 
-def enter(site: ShippedSite, page: Page, login: str, where: str = "") -> None:
+def enter(site: ShippedSite, page: Page, login: str, where: str = "", *, shown: str = "main.worklist") -> None:
     """Open a reader's worklist (or another page) as that reader."""
     page.goto("about:blank")
     page.context.clear_cookies()
@@ -46,7 +47,7 @@ def enter(site: ShippedSite, page: Page, login: str, where: str = "") -> None:
     page.locator("input[name=username]").fill(login)
     page.locator("input[name=password]").fill(site.site.hub.password if login == "admin" else PASSWORD)
     page.locator("button[type=submit]").click()
-    expect(page.locator("main.worklist")).to_be_visible()
+    expect(page.locator(shown)).to_be_visible()
 
 
 def code_of(page: Page) -> str:
@@ -130,10 +131,52 @@ def test_hips_from_the_gate_to_the_decision(hip: ShippedSite, page: Page, pictur
     expect(page.get_by_text("relevant: no: 1")).to_be_visible()
     page.screenshot(path=pictures / "hip-progress.png")
 
+    _reviewed_in_the_studys_own_project(hip, page, pictures)
     answers = _answers(hip)
     assert {(row["reader"], row["arm"]) for row in answers if row["reader"] in {"anna", "ben"}} == {
         (reader, arm) for reader in ("anna", "ben") for arm in ("aided", "unaided")
     }
+
+
+def _reviewed_in_the_studys_own_project(site: ShippedSite, page: Page, pictures: Path) -> None:
+    """A member of the study's project sees results as they are, and answers with three keys for each exam."""
+    with site.client() as client:
+        client.put(f"/data/projects/{site.project}/users/member/outsider").raise_for_status()
+        listed = client.get(f"/data/projects/{site.project}/experiments", params={"format": "json"}).json()
+    first, second = sorted(row["ID"] for row in listed["ResultSet"]["Result"])
+    where = f"/overread/review?project={site.project}&experiment="
+    enter(site, page, "outsider", f"{where}{first}", shown="main.read")
+    expect(page.locator(".caption")).to_contain_text("window")
+    expect(page.locator("[data-fact=mode]")).to_have_text(re.compile(r"shadow|assist"))
+    expect(page.locator(".boxes g")).to_have_count(0)  # withheld until one has answered
+    page.screenshot(path=pictures / "hip-review.png")
+    assert violations(page) == []
+    grey = "document.querySelector('canvas.radiograph').getContext('2d').getImageData(99, 99, 1, 1).data[0]"
+    width = "document.querySelector('canvas.radiograph').getBoundingClientRect().width"
+    before, wide = page.evaluate(grey), page.evaluate(width)
+    page.locator(".radiograph-frame").focus()
+    page.keyboard.press("i")
+    page.wait_for_function(f"{grey} === {255 - before}")
+    page.keyboard.press("+")
+    page.wait_for_function(f"{width} > {wide}")
+    for key in ("2", "1", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url(lambda url: second in url)
+    expect(page.locator(".sent")).to_contain_text("was sent")
+    expect(page.locator(".boxes g")).to_have_count(0)
+    with site.client("outsider") as client:
+        answers = client.get(f"/xapi/overread/projects/{site.project}/answers").json()["answers"]
+    (answer,) = (one for one in answers if one["reader"] == "outsider")
+    assert answer["exam"] == first
+    assert answer["data"]["right_class"] != answer["data"]["left_class"]
+    # The way back: what the model says is shown now.
+    page.add_init_script("localStorage.setItem('overread.theme', 'light')")
+    page.set_viewport_size({"width": 3840, "height": 2160})
+    page.locator(".sent a").click()
+    expect(page.locator(".boxes g")).to_have_count(2)
+    expect(page.locator(".found li[data-side=left]")).to_contain_text("90")
+    page.screenshot(path=pictures / "hip-review-light-4k.png")
+    assert violations(page) == []
 
 
 def _arms_hold(site: ShippedSite) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Frame, Page, expect
 from pydicom import dcmread
 
+from helpers.browser import violations
 from helpers.reading_room import (
     BARE_CODE,
     CODES,
@@ -21,10 +21,8 @@ from helpers.reading_room import (
     mask_volume_ml,
     start_reading_room,
 )
-from helpers.requirements import REPOSITORY
 
 expect.set_options(timeout=30_000)
-AXE = REPOSITORY / "xnat-plugins/core/web/node_modules/axe-core/axe.min.js"
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "ohif", "plugins")]
 
@@ -46,13 +44,6 @@ def enter(room: ReadingRoom, page: Page, where: str, login: str) -> None:
         page.locator("input[name=password]").fill(PASSWORD if login != "admin" else room.hub.password)
         page.locator("button[type=submit]").click()
     expect(page.locator("main").first).to_be_visible()
-
-
-def violations(page: Page) -> list[str]:
-    """Return what axe finds on the page (WCAG 2 A and AA)."""
-    page.evaluate(AXE.read_text("utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    return [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found["violations"]]
 
 
 def shown_image(page: Page) -> None:
@@ -301,8 +292,49 @@ def test_the_coordinator_sees_how_far_it_is(room: ReadingRoom, page: Page, pictu
     enter(room, page, "/overread/progress?project=XR", "admin")
     expect(page.locator("tr[data-reader=ada]")).to_contain_text("1 / 6")
     expect(page.get_by_text("not relevant: 2")).to_be_visible()
+    expect(page.locator("[data-fact=mode]")).to_contain_text("assist")
+    why = "2026-11-20 09:30: from shadow to assist, by carla: the committee said <b>yes</b>"
+    expect(page.locator(".modes li")).to_have_text(why)
     expect(page.get_by_role("rowheader", name="<b>bob</b>")).to_be_visible()
     page.screenshot(path=pictures / "reading-progress.png")
     assert violations(page) == []
     enter(room, page, "/overread/progress?project=XR_R01", "admin")
     expect(page.get_by_text("no reader study yet")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (3840, 2160)], ids=["laptop", "4k"])
+def test_pages_are_legible_in_light_and_on_any_screen(
+    room: ReadingRoom, page: Page, pictures: Path, size: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.add_init_script("localStorage.setItem('overread.theme', 'light')")
+    pages = {
+        "worklist": (f"/overread/worklist?project={PROJECTS[1]}", "main.worklist"),
+        "read": (f"/overread/read?project={PROJECTS[1]}&session={CODES[1]}", ".boxes g"),
+        "progress": ("/overread/progress?project=XR", "main.worklist"),
+    }
+    for name, (where, shown) in pages.items():
+        page.context.clear_cookies()
+        enter(room, page, where, "admin" if name == "progress" else "bob")
+        take_over = page.locator("#take-over")
+        expect(page.locator(shown).first.or_(take_over)).to_be_visible()
+        if take_over.count():
+            take_over.click()
+            expect(page.locator(shown).first).to_be_visible()
+        expect(page.locator("html")).to_have_attribute("data-theme", "light")
+        page.screenshot(path=pictures / f"light-{name}-{size[0]}.png")
+        assert violations(page) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        if name == "read":
+            image = page.locator("canvas.radiograph").bounding_box()
+            assert image is not None
+            assert image["height"] > 0.5 * size[1], "images take the room there is"
+
+
+def test_who_is_no_member_of_the_study_is_told_so_by_its_pages(room: ReadingRoom, page: Page) -> None:
+    """As in shadow: pages show what XNAT gives them, and it gives nothing."""
+    for where in ("/overread/progress?project=XR", "/overread/review?project=XR&experiment=XNAT_E00001"):
+        page.context.clear_cookies()
+        enter(room, page, where, "ada")
+        expect(page.get_by_role("heading", name="This did not work")).to_be_visible()
+        assert "6" not in page.locator("main").inner_text()

@@ -153,6 +153,12 @@ def start_reading_room(folder: Path) -> ReadingRoom:
         }  # fmt: skip
         client.put("/data/projects/XR").raise_for_status()
         _configure(client, "XR", "progress", progress)
+        _configure(client, "XR", "study", {"id": "hip-fracture", "title": "Hip fracture", "mode": "assist"})
+        change = {
+            "at": "2026-11-20T09:30:00.000+00:00", "before": "shadow", "after": "assist", "by": "carla",
+            "reason": "the committee said <b>yes</b>", "withdrawn": [],
+        }  # fmt: skip
+        _configure(client, "XR", "modes", {"version": 1, "changes": [change]})
     return room
 
 

@@ -12,12 +12,14 @@ import { aiResult, type ReviewData, statusOf } from "./data";
 import { Feedback } from "./feedback";
 import { header } from "./header";
 import { reviewUrl } from "./page-url";
+import { rememberSent, sentNote } from "./sent";
 
 export class FindingsPage {
   readonly #head = el("div");
   readonly #notes = el("section", { class: "notes", "aria-label": t("Notes") });
   readonly #section = el("section", { class: "feedback-section", "aria-label": t("Feedback") });
   readonly #clock = new Clock();
+  readonly #note: HTMLElement | null;
   readonly #feedback: Feedback;
   readonly #sheet: FindingsSheet;
 
@@ -28,6 +30,7 @@ export class FindingsPage {
     private readonly login: string,
   ) {
     const { manifest, exam } = data;
+    this.#note = sentNote(manifest.project, exam.id);
     // Withheld until one has answered, where the study says so; whether one has is known once the form is loaded.
     this.#sheet = new FindingsSheet(xnat, exam.id, manifest.blind !== "result", aiResult(data)?.id ?? "");
     this.#feedback = new Feedback(this.#section, xnat, {
@@ -59,7 +62,7 @@ export class FindingsPage {
     const status = hidden ? t("the result is shown after your answer") : statusOf(ai);
     show(this.#head, header(this.data, hidden ? null : ai, status));
     const warnings = hidden ? [] : (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
-    show(this.#notes, ...warnings.map((line) => el("p", { class: "warning" }, line)));
+    show(this.#notes, this.#note, ...warnings.map((line) => el("p", { class: "warning" }, line)));
   }
 
   async #loadFeedback(): Promise<void> {
@@ -81,15 +84,18 @@ export class FindingsPage {
     await this.#sheet.reveal();
   }
 
-  /** Where the answer reveals the model's, one looks at it before going on; else the next case comes at once. */
+  /** The next case comes at once, with the way back to this one; after the last, the model's result is shown. */
   async #sent(): Promise<void> {
+    if (await this.#goNext()) return;
     if (this.data.manifest.blind === "result") await this.#reveal();
-    else await this.#goNext();
   }
 
-  async #goNext(): Promise<void> {
+  async #goNext(): Promise<boolean> {
     const { manifest, exam } = this.data;
     const next = nextCase((await loadCases(this.xnat, manifest.project)) ?? [], exam.id);
-    if (next !== null) window.location.assign(reviewUrl(manifest.project, next.examId));
+    if (next === null) return false;
+    if (this.#feedback.answer !== null) rememberSent({ examId: exam.id, date: exam.date });
+    window.location.assign(reviewUrl(manifest.project, next.examId));
+    return true;
   }
 }

@@ -24,7 +24,7 @@ import { prefetch } from "./prefetch";
 import { missingPriors, Priors } from "./priors";
 import { ReportButton } from "./report";
 import { Rescue } from "./rescue";
-import { rememberSent, takeSent } from "./sent";
+import { rememberSent, sentNote } from "./sent";
 import { Stage } from "./stage";
 import { type ViewerCase, xnatViewerUrl } from "./viewer";
 import { type Outcome, waitForResult } from "./watch";
@@ -149,7 +149,11 @@ export class ReviewPage {
     const status = hidden ? t("the result is shown after your answer") : statusOf(ai);
     show(this.#head, header(this.data, ai, status, this.#progress()));
     const warnings = (ai?.warnings ?? "").split(/; |\n/).filter((line) => line.trim() !== "");
-    show(this.#notes, this.#sentNote(), ...warnings.map((line) => el("p", { class: "warning" }, line)));
+    show(
+      this.#notes,
+      sentNote(manifest.project, exam.id),
+      ...warnings.map((line) => el("p", { class: "warning" }, line)),
+    );
     this.#longitudinal.hidden = hidden;
     this.#renderTimeline();
     const masks = masksOf(resultsOf(this.#seen(), exam.id));
@@ -252,18 +256,6 @@ export class ReviewPage {
     if (next === null) return;
     if (this.#feedback.answer !== null) rememberSent({ examId: exam.id, date: exam.date });
     window.location.assign(reviewUrl(manifest.project, next.examId));
-  }
-
-  #sentNote(): HTMLElement | null {
-    const sent = takeSent(this.data.exam.id);
-    if (sent === null) return null;
-    return el(
-      "p",
-      { class: "sent", role: "status" },
-      t("The answer to the exam of {date} was sent.", { date: sent.date }),
-      " ",
-      el("a", { href: reviewUrl(this.data.manifest.project, sent.examId) }, t("Change it")),
-    );
   }
 
   async #prefetchNext(): Promise<void> {

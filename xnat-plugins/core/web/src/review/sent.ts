@@ -1,5 +1,9 @@
 /** The case that was answered last, remembered in this tab so that the next page can lead back to it. */
 
+import { el } from "../ui/dom";
+import { t } from "../ui/i18n";
+import { reviewUrl } from "./page-url";
+
 const KEY = "overread.sent";
 
 export interface Sent {
@@ -20,4 +24,17 @@ export function takeSent(openExamId: string, page: Window = window): Sent | null
   } catch {
     return null;
   }
+}
+
+/** On the next case: that the answer to the one before was sent, with the way back to it. */
+export function sentNote(project: string, examId: string): HTMLElement | null {
+  const sent = takeSent(examId);
+  if (sent === null) return null;
+  return el(
+    "p",
+    { class: "sent", role: "status" },
+    t("The answer to the exam of {date} was sent.", { date: sent.date }),
+    " ",
+    el("a", { href: reviewUrl(project, sent.examId) }, t("Change it")),
+  );
 }
