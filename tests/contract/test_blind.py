@@ -147,6 +147,10 @@ def opened(hub: RunningHub) -> tuple[RunningHub, Reading]:
         with open_archive(hub.url, user="admin", password=hub.password) as archive:
             publish_key(archive, "OPEN", "knee", [reading])
             publish_key(archive, "OPEN", "knee", [reading])
+        boss = {"username": "boss", "password": "Secret-word-1", "email": "boss@example.org", "enabled": True,
+                "firstName": "B", "lastName": "x", "verified": True}  # fmt: skip
+        assert client.post("/xapi/users", json=boss).status_code in {200, 201}
+        assert client.put("/xapi/users/boss/roles/Administrator").status_code == 200
         for project, role, login in (
             ("OPEN_R01", "member", "reader1"), ("OPEN", "member", "other"), ("OPEN_KEY", "owner", "coordinator"),
             ("OPEN_KEY", "member", "other"),
@@ -178,8 +182,8 @@ def test_the_owner_opens_a_case_and_it_is_written_down(opened):
     assert [one["code"] for one in json.loads(listed.stdout)] == [reading.code, "B000000000"]
 
 
-@pytest.mark.parametrize("user", ["reader1", "other"])
-def test_a_reader_and_a_member_open_nothing(opened, user):
+@pytest.mark.parametrize("user", ["reader1", "other", "boss"])
+def test_a_reader_a_member_and_an_administrator_open_nothing(opened, user):
     hub, _ = opened
     result = open_as(hub, user)
     assert result.exit_code == 1

@@ -107,6 +107,14 @@ class Record:
         given = self.passed if reading.gate else list(self.cases)
         return allot(reading, given, self.seats, arrived=list(self.cases), disputed=self.disputed)
 
+    def goes_on_from(self, before: Record) -> bool:
+        """Tell whether this is what `before` was, or what became of it: what was decided once is never undone."""
+        lists = ((list(self.cases), list(before.cases)), (self.passed, before.passed), (self.disputed, before.disputed))
+        grown = all(now[: len(then)] == then for now, then in lists)
+        seats = all(len(self.seats.get(group, ())) >= len(given) for group, given in before.seats.items())
+        kept = before.projects.items() <= self.projects.items() and before.said.keys() <= self.said.keys()
+        return grown and seats and kept
+
     def sequence(self, reading: Reading, role: str) -> Sequence[str]:
         """Return the cases that are dealt to a role, in order."""
         if role == "adjudicator":
@@ -182,19 +190,24 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def load_record(archive: Archive, folder: Path, *, study: str, project: str) -> Record:
-    """Return what is remembered: from the folder, else from the key's project, else nothing yet.
+    """Return what is remembered: in the folder, or in the key's project where another machine has gone on.
 
     Raises
     ------
     DataError
-        It can't be read, or is of another study.
+        It can't be read, or is of another study; or two machines have gone on, each by itself.
     """
     path = folder / RECORD
-    if path.is_file():
-        found = Record.parse(path.read_text("utf-8"), source=str(path))
-    else:
-        answer = archive.get(_place(project))
-        found = Record.parse(answer.text, source=_place(project)) if answer is not None else Record(study)
+    answer = archive.get(_place(project))
+    published = Record.parse(answer.text, source=_place(project)) if answer is not None else Record(study)
+    found = Record.parse(path.read_text("utf-8"), source=str(path)) if path.is_file() else published
+    if published.study == found.study and not found.goes_on_from(published):
+        if not published.goes_on_from(found):
+            raise DataError(
+                f"{path} and the record in {key_project(project)} have gone apart: two services worked for this study "
+                f"at once. Stop one, take {path} away, and run the other again"
+            )
+        found = published
     if found.study != study:
         raise DataError(f"{folder} holds the record of study {found.study}, not of {study}; take that study's folder")
     return found
