@@ -324,7 +324,7 @@ def test_reports_of_a_study_that_is_not_live_stay(place: Place) -> None:
     assert pacs.taken == []
 
 
-@pytest.mark.needs("dcmtk")
+@pytest.mark.needs("storescp")
 def test_the_command_sends_to_dcmtk_what_the_study_says(place: Place, tmp_path: Path) -> None:
     port = free_port()
     place.study({"ae_title": "STORESCP", "storage_commitment": False, "objects": ["capture"]}, {"ae_title": "LACKING"})
