@@ -33,7 +33,7 @@ def measure_collection(job: Job) -> None:
     """Measure the segmentation in the collection's folder, if a reader made it."""
     session: Path = job.arguments.session
     with job.stage("load", at=0.0):
-        seg = find_seg(job.input)
+        seg = find_seg(job.input, job.arguments.session)
     if seg is None:
         write_nothing(job, THIS, "The collection's segmentation has not been stored yet.")
         return

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
-from pynetdicom.sop_class import (
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     EncapsulatedPDFStorage,
     SecondaryCaptureImageStorage,
     StorageCommitmentPushModel,

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from helpers.containers import Run, main_of, run_main
 from helpers.exam_files import write_session
+from helpers.foreign_seg import Contour, by_dcmqi, by_highdicom, structure_set
 from helpers.segments import measurement_groups
 from helpers.threshold_model import write_model
 from helpers.viewer_seg import binary, frames_of, labelmap
@@ -243,3 +244,94 @@ def test_strange_files_among_the_results_do_no_harm(run, original, session, temp
     (strange / "result.json").write_text(json.dumps({"outputs": {"seg": None}}))
     (strange / "seg.dcm").write_bytes(b"\0" * 132)
     assert fields(run(saved(edited_mask(), original)))["original_label"] == template[1]
+
+
+def outer(k: int, kind: str = "CLOSED_PLANAR") -> Contour:
+    """A box of 10 x 14 voxels."""
+    return "Tumour", kind, k, [(3.5, 4.5), (3.5, 18.5), (13.5, 18.5), (13.5, 4.5)]
+
+
+def inner(k: int, kind: str = "CLOSED_PLANAR") -> Contour:
+    """A hole of 4 x 6 voxels in it."""
+    return "Tumour", kind, k, [(6.5, 8.5), (6.5, 14.5), (10.5, 14.5), (10.5, 8.5)]
+
+
+KEYHOLE = [(3.5, 4.5), (3.5, 18.5), (13.5, 18.5), (13.5, 4.5), (6.5, 4.5), (6.5, 8.5), (10.5, 8.5), (10.5, 14.5),
+           (6.5, 14.5), (6.5, 8.5), (6.5, 4.5)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "contours",
+    [
+        [one for k in (4, 5) for one in (outer(k), inner(k))],
+        [one for k in (4, 5) for one in (outer(k, "CLOSEDPLANAR_XOR"), inner(k, "CLOSEDPLANAR_XOR"))],
+        [("Tumour", "CLOSED_PLANAR", k, KEYHOLE) for k in (4, 5)],
+    ],
+    ids=["hole", "xor", "keyhole"],
+)
+def test_a_structure_set_is_measured_with_its_holes(run, contours):
+    found = structure_set(CASE.datasets, contours)
+    done = run(found)
+    assert (done.code, done.error) == (0, "")
+    assert done.measured("lesion_volume_ml") == pytest.approx(2 * (10 * 14 - 4 * 6) * VOXEL_ML, rel=1e-9)
+    # Of the box's corners: 14 columns of 1.25 mm by 10 rows of 1 mm.
+    longest = float(np.hypot(14 * 1.25, 10 * 1.0))
+    assert done.measured("longest_axial_diameter_mm") == pytest.approx(longest, rel=0.1)
+    across = done.measured("perpendicular_diameter_mm")
+    assert done.measured("bidimensional_product_mm2") == pytest.approx(
+        done.measured("longest_axial_diameter_mm") * across, rel=1e-6
+    )
+    said = fields(done)
+    assert (said["seg_sop_instance_uid"], said["reader"]) == (found.SOPInstanceUID, "planner")
+    assert "sr.dcm" not in done.files
+
+
+def test_regions_of_a_structure_set_that_overlap_count_once(run):
+    shifted = [(row, column + 7) for row, column in outer(4)[3]]
+    done = run(structure_set(CASE.datasets, [outer(4), ("Oedema", "CLOSED_PLANAR", 4, shifted)]))
+    assert done.measured("lesion_volume_ml") == pytest.approx(10 * 21 * VOXEL_ML, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("contours", "said"),
+    [
+        ([outer(4, "OPEN_PLANAR")], "of type OPEN_PLANAR: export closed planar contours alone"),
+        ([outer(4), ("Seed", "POINT", 4, [(5.0, 5.0)])], "of type POINT: export closed planar contours alone"),
+        ([], "has no regions"),
+    ],
+    ids=["open", "point", "nothing"],
+)
+def test_contours_that_enclose_nothing_are_refused_with_the_reason(run, contours, said):
+    done = run(structure_set(CASE.datasets, contours))
+    assert done.code == 1
+    assert said in done.error
+    assert done.error.count("\n") == 1
+    assert "assessor.xml" not in done.files
+
+
+def test_a_structure_set_of_a_program_alone_is_left_alone(run):
+    done = run(structure_set(CASE.datasets, [outer(4)], algorithm="AUTOMATIC"))
+    assert "a model's own" in done.result["reason"]
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
+@pytest.mark.parametrize("drawn", ["one", "overlapping", "empty"])
+def test_segmentations_of_highdicom_are_measured(run, kind, drawn):
+    one, two = edited_mask(), np.zeros_like(CASE.mask)
+    two[10, 10:20, 10:20] = True
+    if drawn == "empty":
+        one, two = np.zeros_like(one), np.zeros_like(two)
+    elif drawn == "overlapping":
+        one = one.copy()
+        one[10, 12:15, 12:30] = True
+    masks = [one] if drawn == "one" else [one, two]
+    done = run(by_highdicom(CASE.datasets, masks, kind, shuffled=kind == "BINARY"))
+    assert (done.code, done.error) == (0, "")
+    assert done.measured("lesion_volume_ml") == pytest.approx(int(np.any(masks, axis=0).sum()) * VOXEL_ML, rel=1e-9)
+
+
+def test_a_segmentation_of_dcmqi_is_measured(run, tmp_path):
+    done = run(by_dcmqi(CASE.datasets, edited_mask(), tmp_path / "dcmqi"))
+    assert (done.code, done.error) == (0, "")
+    assert done.measured("lesion_volume_ml") == pytest.approx(int(edited_mask().sum()) * VOXEL_ML, rel=1e-9)
+    assert fields(done)["reader"] == "Slicer"

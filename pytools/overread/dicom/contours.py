@@ -113,7 +113,9 @@ def _contours(found: Dataset, uid: str) -> Iterator[tuple[int, str, NDArray[np.f
             except (TypeError, ValueError):
                 numbers = np.array([np.nan])
             total += numbers.size
-            if numbers.size % 3 or numbers.size < 3 * _CORNERS or not np.isfinite(numbers).all():
+            kind = text_of(contour, "ContourGeometricType").upper()
+            fewest = _CORNERS if kind in _CLOSED else 1  # a point is refused as such
+            if numbers.size % 3 or numbers.size < 3 * fewest or not np.isfinite(numbers).all():
                 raise DataError(
                     "A contour is no list of three or more points (x, y, z): export it again.",
                     uid=uid,
@@ -121,5 +123,4 @@ def _contours(found: Dataset, uid: str) -> Iterator[tuple[int, str, NDArray[np.f
                 )
             if total > 3 * _MAX_POINTS:
                 raise DataError(f"It has more than {_MAX_POINTS} points: export fewer.", uid=uid, tag="ContourData")
-            kind = text_of(contour, "ContourGeometricType").upper()
             yield whole_number(roi, "ReferencedROINumber"), kind, numbers.reshape(-1, 3)

@@ -18,6 +18,7 @@ from overread.dicom.seg import DecodedSeg, decode_seg, is_seg, predecessor_of
 from overread.errors import DataError
 from overread.operators.load import FoundSeries, load_folder
 from overread.operators.result import Comparison, Lesion, Measurement, Model, check_result
+from overread.operators.structures import STRUCTURE_SET, segmentation_of_structures, series_of_structures
 from overread.operators.write import RESULT_NAME
 
 _MAX_RESULT_BYTES: Final = 4 * 2**20
@@ -91,18 +92,36 @@ class Edit:
     shown: tuple[float, float] | None = None
 
 
-def find_seg(folder: Path) -> Dataset | None:
+def find_seg(folder: Path, session: Path) -> Dataset | None:
     """Return the one segmentation in a collection's folder, None if its file has not been stored yet.
+
+    A structure set (RTSTRUCT) is drawn into the grid of its images, see `overread.operators.structures`.
+
+    Parameters
+    ----------
+    folder
+        Of the collection.
+    session
+        Of the exam, which holds the images that it was drawn on.
 
     Raises
     ------
     DataError
-        If there are several: a collection is one segmentation.
+        If there are several: a collection is one segmentation; or it is a structure set that encloses nothing.
     """
-    found = {text_of(header, "SOPInstanceUID"): path for path, header in segmentations(folder)}
+    found = {text_of(header, "SOPInstanceUID"): path for path, header in drawn_objects(folder)}
     if len(found) > 1:
         raise DataError(f"The collection holds {len(found)} segmentations: store each as a collection of its own.")
-    return dcmread(next(iter(found.values()))) if found else None
+    return read_drawn(next(iter(found.values())), session) if found else None
+
+
+def read_drawn(path: Path, session: Path) -> Dataset:
+    """Read a segmentation; a structure set is drawn into the grid of its images, which the session holds."""
+    found = dcmread(path)
+    if is_seg(found):
+        return found
+    referenced = series_of_structures(found)
+    return segmentation_of_structures(found, _series_in(session, referenced, text_of(found, "SOPInstanceUID")))
 
 
 def is_of_a_reader(seg: Dataset) -> bool:
@@ -149,12 +168,16 @@ def images_of(seg: Dataset, session: Path) -> FoundSeries:
         If the session does not hold it.
     """
     referenced = [text_of(item, "SeriesInstanceUID") for item in attribute(seg, "ReferencedSeriesSequence") or ()]
+    return _series_in(session, referenced, text_of(seg, "SOPInstanceUID"))
+
+
+def _series_in(session: Path, referenced: list[str], uid: str) -> FoundSeries:
     for series in load_folder(session).series:
         if series.summary.series_instance_uid in referenced:
             return series
     raise DataError(
         "The series that the segmentation was drawn on is not in this session: store both in one.",
-        uid=referenced[0] if referenced else text_of(seg, "SOPInstanceUID"),
+        uid=referenced[0] if referenced else uid,
         tag="ReferencedSeriesSequence",
     )
 
@@ -195,10 +218,15 @@ def _document(path: Path) -> dict[str, Any] | None:
 
 def segmentations(folder: Path) -> Iterator[tuple[Path, Dataset]]:
     """Yield the segmentations below a folder with their headers; what can't be read is none."""
+    yield from ((path, header) for path, header in drawn_objects(folder) if is_seg(header))
+
+
+def drawn_objects(folder: Path) -> Iterator[tuple[Path, Dataset]]:
+    """Yield segmentations and structure sets."""
     for path in sorted(folder.rglob("*.dcm")):
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
         except Exception:  # noqa: BLE001, S112 - a damaged file can make the parser raise anything; it is no segmentation
             continue
-        if is_seg(header):
+        if is_seg(header) or text_of(header, "SOPClassUID") == STRUCTURE_SET:
             yield path, header

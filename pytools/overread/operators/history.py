@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from overread.dicom.geometry import text_of
 from overread.errors import DataError
-from overread.operators.edited import segmentations
+from overread.operators.edited import drawn_objects, read_drawn
 from overread.operators.result import check_result
 from overread.operators.write import RESULT_NAME
 from overread.study.progression import TimePoint
@@ -133,9 +133,9 @@ def history_of(session: Path, project: Path | None) -> list[StoredResult]:
 
 def segmentation_of(result: StoredResult) -> Dataset | None:
     """Return the segmentation that a result was measured on, None if the session does not hold it."""
-    for path, header in segmentations(result.session / "ASSESSORS"):
+    for path, header in drawn_objects(result.session / "ASSESSORS"):
         if text_of(header, "SOPInstanceUID") == result.seg_sop_instance_uid:
-            return dcmread(path)
+            return read_drawn(path, result.session)
     return None
 
 
