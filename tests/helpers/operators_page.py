@@ -14,9 +14,10 @@ SOURCES = _REPOSITORY / "pytools/overread/operators"
 DOCUMENT = _REPOSITORY / "docs/reference/operators.md"
 _HEAD = """# Operators: what images are built from
 
-Computed by `python tests/helpers/operators_page.py` from signatures and docstrings in `pytools/overread/operators`; a test fails when this
-page is not what that writes. How an image is made of them: [an image of your own](../how-to/new-image.md). Arrays are
-(slices, rows, columns), coordinates LPS in mm; all of it works offline, on files, and raises errors of `overread.errors` in one line.
+Computed by `python tests/helpers/operators_page.py` from signatures and docstrings in `pytools/overread/operators`; a
+test fails when this page is not what that writes. How an image is made of them:
+[an image of your own](../how-to/new-image.md). Arrays are (slices, rows, columns), coordinates LPS in mm; it all works
+offline, on files, and raises errors of `overread.errors` in one line.
 """
 Public = ast.FunctionDef | ast.ClassDef
 
