@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import signal
 import socket
@@ -188,6 +189,7 @@ def _load(config: HubConfig) -> tuple[Starlette, AbstractAsyncContextManager[Any
     if config.host not in _LOOPBACK:
         click.echo("This is HTTP without TLS: put a proxy with TLS before it.", err=True)
     app = create_app(hub)
+    gc.freeze()  # what is loaded stays: looking through all of it again would hold up a request for a tenth of a second
     return app, app.router.lifespan_context(app)
 
 

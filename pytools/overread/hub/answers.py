@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -79,8 +79,11 @@ def json_of(value: object) -> Response:
         return JSONResponse(value)
 
 
+_TEXT: Final = {str}
+
+
 def _cells(row: Row, columns: Sequence[str]) -> Row:
-    if list(row) == columns and all(type(value) is str for value in row.values()):
+    if list(row) == columns and set(map(type, row.values())) == _TEXT:
         return row
     return {name: value if type(value) is str else cell(value) for name in columns for value in (row.get(name),)}
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, literal, or_
 from starlette.responses import Response
 
 from overread.hub import answers
@@ -180,7 +180,7 @@ def answer(
         Whether the call's parameters filter. (XNAT drops them on some lists.)
     """
     conditions, needs = filters(call, source) if filtered else ([], frozenset())
-    shown = [*columns, Column("URI", uri_key)]
+    shown = [*columns, Column("URI", literal(uri_prefix).concat(uri_key))]
     query = source.rows(shown)
     query, sorted_by = ordered(call, source, query, order)
     for column in (*columns, *sorted_by):
@@ -192,8 +192,5 @@ def answer(
         query = query.limit(limit).offset(offset)
     keys = [column.key for column in shown]
     # There may be a hundred thousand rows: each is touched once.
-    rows = [
-        dict(zip(keys, (*found[:-1], uri_prefix + found[-1]), strict=True))
-        for found in call.db.connection().execute(query)
-    ]
+    rows = [dict(zip(keys, found, strict=True)) for found in call.db.connection().execute(query).all()]
     return answers.table(rows, keys, form=call.format, total=len(rows) if paging is None else None)
