@@ -12,7 +12,7 @@ import pytest
 
 from helpers.archive import add_session, add_user
 from helpers.arrivals import store_manifest
-from helpers.runs import document, install, launch, share_environments, wait_for
+from helpers.runs import document, install, launch, wait_for
 from helpers.site_data import fill
 from hub_fixture import RunningHub, start_hub
 from overread.hub.models import ReceivedObject
@@ -25,23 +25,21 @@ ACTION = "org.nrg.containers.services.CommandActionProvider"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        share_environments(patch, tmp_path_factory)
-        running = start_hub(folder, images=(folder / "images",))
-        fill(running.hub, sessions=30, owner="olive")
-        fill(running.hub, sessions=3, project="OTHER")
-        add_user(running.hub, "mia", project="BTS", role="member")
-        store_manifest(running)
-        with running.client() as client:
-            wrapper = install(client, folder / "images", project="BTS")
-            about = {"event-type": SESSION_EVENT, "status": "CREATED", "project-ids": ["BTS"]}
-            body = {"name": "new exams", "active": True, "action-key": f"{ACTION}:{wrapper}", "event-filter": about}
-            assert client.post("/xapi/events/subscription", json=body).status_code == 201
-            add_session(running.hub, "FRESH", project="BTS")
-            running.hub.runs.wake()
-            wait_for(client, project="BTS", count=1)
-        yield running
-        running.stop()
+    running = start_hub(folder, images=(folder / "images",))
+    fill(running.hub, sessions=30, owner="olive")
+    fill(running.hub, sessions=3, project="OTHER")
+    add_user(running.hub, "mia", project="BTS", role="member")
+    store_manifest(running)
+    with running.client() as client:
+        wrapper = install(client, folder / "images", project="BTS")
+        about = {"event-type": SESSION_EVENT, "status": "CREATED", "project-ids": ["BTS"]}
+        body = {"name": "new exams", "active": True, "action-key": f"{ACTION}:{wrapper}", "event-filter": about}
+        assert client.post("/xapi/events/subscription", json=body).status_code == 201
+        add_session(running.hub, "FRESH", project="BTS")
+        running.hub.runs.wake()
+        wait_for(client, project="BTS", count=1)
+    yield running
+    running.stop()
 
 
 @pytest.fixture

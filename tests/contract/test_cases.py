@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from helpers.archive import add_project, add_session, add_user
-from helpers.runs import MAIN, document, install, launch, share_environments, wait_for
+from helpers.runs import MAIN, document, install, launch, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
 from overread.hub import bootstrap
@@ -24,11 +24,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningHub]:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningHub]:
     monkeypatch.delenv(bootstrap.PASSWORD_VARIABLE, raising=False)
-    share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
     monkeypatch.setenv("OVERREAD_PASSWORD", hub.password)
     monkeypatch.setenv("OVERREAD_SERVER", hub.url)

@@ -16,7 +16,7 @@ import pytest
 
 from helpers.archive import add_project, add_session, add_user
 from helpers.images import make_image
-from helpers.runs import document, install, launch, launch_url, share_environments, wait_for
+from helpers.runs import document, install, launch, launch_url, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
 from overread.hub.database import Database
@@ -27,12 +27,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningHub]:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningHub]:
     """A hub with a folder for images and a project P."""
     monkeypatch.delenv(bootstrap.PASSWORD_VARIABLE, raising=False)
-    share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",), run_timeout_s=20)
     add_project(hub.hub)
     yield hub
@@ -216,9 +213,8 @@ def test_requirements_that_can_not_be_installed_fail_the_run(tmp_path: Path, mon
 
 @pytest.mark.parametrize("times", [1, 5])
 def test_runs_of_a_hub_that_died_are_done_again_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, times: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
     add_project(hub.hub)
     with hub.client() as client:
@@ -256,10 +252,7 @@ def _restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunningHub:
     return start_hub(tmp_path, images=(tmp_path / "images",))
 
 
-def test_a_hub_that_stops_ends_its_runs_and_leaves_them_queued(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    share_environments(monkeypatch, tmp_path_factory)
+def test_a_hub_that_stops_ends_its_runs_and_leaves_them_queued(tmp_path: Path) -> None:
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
     add_project(hub.hub)
     with hub.client() as client:

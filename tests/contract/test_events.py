@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from helpers.archive import add_project, add_scan, add_session, add_user
-from helpers.runs import install, launch_url, share_environments, wait_for
+from helpers.runs import install, launch_url, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.hub import bootstrap
 from overread.hub.core import Hub
@@ -24,12 +24,9 @@ ACTION = "org.nrg.containers.services.CommandActionProvider"
 
 
 @pytest.fixture
-def running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningHub]:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningHub]:
     """A hub with a folder for images and a project P."""
     monkeypatch.delenv(bootstrap.PASSWORD_VARIABLE, raising=False)
-    share_environments(monkeypatch, tmp_path_factory)
     hub = start_hub(tmp_path, images=(tmp_path / "images",))
     add_project(hub.hub)
     yield hub

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from helpers.arrivals import dataset_bytes, ledger, receiving_hub, rows, send, wait_until
 from helpers.images import make_image
-from helpers.runs import MAIN, install, launch, share_environments, wait_for
+from helpers.runs import MAIN, install, launch, wait_for
 from helpers.small_disk import SmallDisk, small_disk
 from hub_fixture import RunningHub
 from overread.cli.main import main
@@ -56,7 +56,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("full")
     make_image(folder / "images", WAITS + MAIN)
     with small_disk(folder / "disk", mebibytes=48) as disk, pytest.MonkeyPatch.context() as patch:
-        share_environments(patch, tmp_path_factory)
         patch.setattr(watch, "LEAST_FREE_BYTES", 2**20)  # usually more than this disk has
         running, port = receiving_hub(
             disk.root, quiet_default_s=0.3, disk_reserve_bytes=2**20, images=(folder / "images",), retry_delay_s=0.2

@@ -15,7 +15,6 @@ from sqlalchemy import select
 from crash.line import Line, Modality, Person, Sent, missing_objects
 from helpers.arrivals import wait_until
 from helpers.postgres import database_of
-from helpers.runs import share_environments
 from overread.hub.models import Container, Experiment, Instance, PrearchiveSession
 from overread.hub.upkeep.check import check
 
@@ -29,12 +28,8 @@ DEATH_TIMEOUT_S = 120.0
 
 
 def test_nothing_is_lost_or_doubled_however_often_the_hub_is_killed(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path_factory: pytest.TempPathFactory,
-    pytestconfig: pytest.Config,
+    tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    share_environments(monkeypatch, tmp_path_factory)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it tells each attempt to reach a dead hub
     kills, seed = pytestconfig.getoption("--kills"), pytestconfig.getoption("--seed")
     print(f"to have it again: --kills {kills} --seed {seed}")  # noqa: T201 - shown if the test fails
@@ -85,10 +80,7 @@ PLACES = (
 """Where the hub dies, stage by stage: receive, archive, run, finalise, store."""
 
 
-def test_nothing_is_lost_or_doubled_wherever_the_hub_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    share_environments(monkeypatch, tmp_path_factory)
+def test_nothing_is_lost_or_doubled_wherever_the_hub_dies(tmp_path: Path) -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     line, sent, end = Line(tmp_path, database=database_of(tmp_path / "home"), seed=1), Sent(), threading.Event()
     try:

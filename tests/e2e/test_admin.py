@@ -15,7 +15,7 @@ from helpers.archive import add_session, add_user
 from helpers.arrivals import file_bytes, ledger, store_manifest
 from helpers.images import IMAGE, make_image
 from helpers.requirements import REPOSITORY
-from helpers.runs import MAIN, document, launch, share_environments
+from helpers.runs import MAIN, document, launch
 from helpers.site_data import fill
 from hub_fixture import RunningHub, start_hub
 from overread.hub.arrival import spooling, storage
@@ -36,17 +36,15 @@ WIDER = "[...document.querySelectorAll('main, .scroll')].some((one) => one.scrol
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     folder = tmp_path_factory.mktemp("site")
     make_image(folder / "images", MAIN)
-    with pytest.MonkeyPatch.context() as patch:
-        share_environments(patch, tmp_path_factory)
-        running = start_hub(folder, images=(folder / "images",), plugins=REPOSITORY / "build" / "plugins")
-        hub = running.hub
-        fill(hub, sessions=120, owner="olive")
-        with hub.database.write() as db:
-            save_project(db, hub, "BTS", user="admin", fields={"name": HOSTILE, "description": HOSTILE})
-        add_user(hub, "mia", project="BTS", role="member")
-        store_manifest(running)
-        yield running
-        running.stop()
+    running = start_hub(folder, images=(folder / "images",), plugins=REPOSITORY / "build" / "plugins")
+    hub = running.hub
+    fill(hub, sessions=120, owner="olive")
+    with hub.database.write() as db:
+        save_project(db, hub, "BTS", user="admin", fields={"name": HOSTILE, "description": HOSTILE})
+    add_user(hub, "mia", project="BTS", role="member")
+    store_manifest(running)
+    yield running
+    running.stop()
 
 
 def log_in(page: Page, site: RunningHub, login: str = "admin", password: str = "") -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from helpers.images import IMAGE, make_image
 
@@ -112,13 +111,6 @@ def _derived(name: str, parent: str, what: str) -> dict[str, Any]:
         "derived-from-wrapper-input": parent,
         "derived-from-xnat-object-property": what,
     }
-
-
-def share_environments(monkeypatch: pytest.MonkeyPatch, temporary: pytest.TempPathFactory) -> Path:
-    """Let all hubs of a test run keep their Python environments in one place: building one takes a second."""
-    folder = temporary.getbasetemp() / "environments"
-    monkeypatch.setenv("OVERREAD_ENVIRONMENTS", str(folder))
-    return folder
 
 
 def install(client: httpx.Client, images: Path, *, main: str = MAIN, project: str = "P", **changes: Any) -> int:

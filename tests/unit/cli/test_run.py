@@ -57,8 +57,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    monkeypatch.setenv("OVERREAD_ENVIRONMENTS", str(tmp_path_factory.getbasetemp() / "environments"))
+def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
