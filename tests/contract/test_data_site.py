@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from urllib.parse import quote
 
@@ -253,8 +255,14 @@ def test_unknown_pages_and_guests(shared_hub: RunningHub, admin: httpx.Client) -
 
 
 def test_pages_may_not_be_framed_elsewhere(admin: httpx.Client) -> None:
-    headers = admin.get("/").headers
+    page = admin.get("/")
+    headers = page.headers
     assert headers["x-frame-options"] == "SAMEORIGIN"
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
     assert "base-uri 'self'" in headers["content-security-policy"]
+    (script,) = re.findall(r"<script>(.*?)</script>", page.text)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert headers["content-security-policy"].startswith(f"script-src 'sha256-{digest}'; "), "its own script, no other"
+    assert admin.get("/data/projects").headers["content-security-policy"].startswith("script-src 'none'; ")
+    assert admin.get("/overread/review").headers["content-security-policy"].startswith("script-src 'self'; ")
     assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")

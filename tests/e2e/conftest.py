@@ -108,6 +108,8 @@ class Browsers:
         self._playwright = playwright
         self._folder = folder
         self._started: list[BrowserContext] = []
+        self.violations: list[str] = []
+        """What the pages' own policies (Content-Security-Policy) forbade: nothing of ours may need that."""
 
     def page(self, profile: str = "profile") -> Page:
         """A page of a Chromium with software rendering for OHIF's WebGL."""
@@ -121,8 +123,13 @@ class Browsers:
             viewport={"width": 1280, "height": 800},
         )
         context.set_default_timeout(60_000)
+        context.on("console", lambda message: self._look_at(message.text))
         self._started.append(context)
         return context.pages[0] if context.pages else context.new_page()
+
+    def _look_at(self, said: str) -> None:
+        if "Content Security Policy" in said or "Content-Security-Policy" in said:
+            self.violations.append(said)
 
     def kill(self, profile: str = "profile") -> None:
         """End the Chromium of a profile as a crash does: with SIGKILL, nothing said and nothing saved."""
@@ -142,6 +149,7 @@ def browsers(tmp_path: Path) -> Iterator[Browsers]:
         started = Browsers(playwright, tmp_path)
         yield started
         started.close()
+    assert started.violations == []
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive
 
-from overread.hub import access, answers
+from overread.hub import access, answers, contentpolicy
 from overread.hub.access import Access, Caller, Right
 from overread.hub.audited import About, Audited
 from overread.hub.errors import CHALLENGE, HubError, bad_request, forbidden, not_found
@@ -47,10 +47,11 @@ _LARGEST_FORM = 4 << 20
 _LARGEST_DOCUMENT = 64 << 20  # JSON, XML, text: read as a whole
 _LARGEST_OF_ANYBODY = 64 << 10  # where nobody has to be logged in
 # As XNAT has it: the hub's pages and the viewer can't be put into a frame of another site. And besides: no type is
-# guessed, no address with UIDs is told to other sites, nothing but our own is embedded.
+# guessed, no address with UIDs is told to other sites, nothing but our own is embedded, and no script is run (pages say
+# what they need, see `overread.hub.contentpolicy`).
 _HEADERS = {
     "x-frame-options": "SAMEORIGIN",
-    "content-security-policy": "frame-ancestors 'self'; base-uri 'self'; object-src 'self' blob:; form-action 'self'",
+    contentpolicy.HEADER: contentpolicy.NO_SCRIPT,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import json
 
+from starlette.responses import HTMLResponse, Response
+
+from overread.hub import contentpolicy
 from overread.hub.http import Call
 
 _STYLE = """
@@ -52,6 +55,13 @@ def page(call: Call, title: str, body: str) -> str:
         f'<body><header><b>Overread</b><a href="/">Home</a><span id="user_info">{who}</span></header>\n'
         f"<main><h1>{html.escape(title)}</h1>{body}</main></body></html>\n"
     )
+
+
+def answer(call: Call, title: str, body: str, *, status: int = 200) -> Response:
+    """Answer a whole page, which runs no script but its own."""
+    content = page(call, title, body)
+    headers = {contentpolicy.HEADER: contentpolicy.policy(*contentpolicy.hashes(content))}
+    return HTMLResponse(content, status_code=status, headers=headers)
 
 
 def link(text: str, target: str) -> str:

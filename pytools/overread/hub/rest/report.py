@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import select
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from overread.hub.http import Call
 from overread.hub.items.tree import Item, Related, whole_item
 from overread.hub.items.visibility import visible
 from overread.hub.models import Experiment, Project, Subject
-from overread.hub.rest.pages import link, page
+from overread.hub.rest.pages import answer, link
 
 _MOST_ROWS = 500
 
@@ -32,7 +32,7 @@ def report(call: Call, item: Item, readable: Collection[str]) -> Response:
         if repeated:
             body += f"<h2>{html.escape(path)}</h2>{_table(repeated)}"
     body += _below(call, item, readable)
-    return HTMLResponse(page(call, title, body))
+    return answer(call, title, body)
 
 
 def _fields(values: Mapping[str, Any]) -> str:

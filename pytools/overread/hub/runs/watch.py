@@ -94,11 +94,12 @@ class Watch:
         """Return the end of a run that ended with `code`, by itself or because it was `due`."""
         if self.breach is not None:
             return Exit(self.breach.end, code, self.breach.reason)
+        limit = self.spec.limits.output_bytes
+        written = measure(self._written(), at_most=limit)  # since the last look it may have written anything
+        if written > limit or (code != 0 and (code in _FILE_TOO_LARGE or written == limit)):
+            return Exit(End.TOO_MUCH, code, _too_large(self.spec.limits))
         if code == 0:
             return Exit(End.EXITED, 0)
-        limit = self.spec.limits.output_bytes
-        if code in _FILE_TOO_LARGE or measure(self._written(), at_most=limit) >= limit:
-            return Exit(End.TOO_MUCH, code, _too_large(self.spec.limits))
         full = self._no_room()
         if full is not None:  # whatever it says: it may have failed for that alone
             return Exit(full.end, code, full.reason)

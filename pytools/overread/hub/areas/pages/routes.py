@@ -8,14 +8,15 @@ import re
 from urllib.parse import quote
 
 from sqlalchemy import select
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from overread.hub import contentpolicy
 from overread.hub.access import Access, readable_projects
 from overread.hub.codings import codings
 from overread.hub.errors import HubError, not_found
 from overread.hub.http import Call, Route, redirect
 from overread.hub.models import Project
-from overread.hub.rest.pages import link, page
+from overread.hub.rest.pages import answer, link
 
 _LOGIN = "/app/template/Login.vm"
 _INTERACTIVE = re.compile("Mozilla|MSIE|AppleWebKit|Opera")
@@ -41,7 +42,7 @@ def home(call: Call) -> Response:
     if call.hub.schemas.static(f"overread/{_INDEX}") is not None:
         body = f"<p>{link('Review room', '/overread/')}</p>{body}"
     ending = link("Log in", _LOGIN) if call.caller.is_guest else _logout_form(call)
-    return HTMLResponse(page(call, "Overread hub", body + ending))
+    return answer(call, "Overread hub", body + ending)
 
 
 def _logout_form(call: Call) -> str:
@@ -102,7 +103,7 @@ def _form(call: Call, target: str, *, name: str = "", problem: str = "", status:
         f'autocomplete="current-password" required{" autofocus" if name else ""}>'
         '<button type="submit">Log in</button></form>'
     )
-    return HTMLResponse(page(call, "Log in", body), status_code=status)
+    return answer(call, "Log in", body, status=status)
 
 
 def plugin_page(call: Call) -> Response:
@@ -125,6 +126,7 @@ def plugin_page(call: Call) -> Response:
     # Files whose name tells their content may be kept for good, pages must be asked for again.
     fresh = "private, max-age=31536000, immutable" if _HASHED.fullmatch(path) else "no-cache"
     headers = {"etag": etag, "cache-control": fresh, "vary": "Accept-Encoding", "x-content-type-options": "nosniff"}
+    headers[contentpolicy.HEADER] = contentpolicy.OWN_SCRIPTS
     if coding:
         headers["content-encoding"] = coding
     if call.request.headers.get("if-none-match") == etag:

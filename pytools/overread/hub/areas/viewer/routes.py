@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sqlalchemy import select
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from overread.hub import answers
+from overread.hub import answers, contentpolicy
 from overread.hub.access import Access
 from overread.hub.areas.viewer.standalone import describe
 from overread.hub.codings import codings
@@ -87,6 +87,7 @@ def _send(call: Call, path: Path) -> Response:
         "content-type": media_type,
         "vary": "Accept-Encoding",
         "x-content-type-options": "nosniff",
+        contentpolicy.HEADER: _policy(path),
     }
     accepted = call.request.headers.get("accept-encoding", "")
     for coding, suffix in codings(accepted):
@@ -102,6 +103,15 @@ def _send(call: Call, path: Path) -> Response:
     return FileResponse(path, headers=headers | {"etag": etag}, stat_result=state)
 
 
+def _policy(path: Path) -> str:
+    """Return what a file of the viewer may run. That of a worker's program holds in the worker.
+
+    OHIF's reading of segmentations (ndarray) makes functions from text, and its codecs are WebAssembly.
+    """
+    inline = contentpolicy.hashes(path.read_text("utf-8")) if path.name == _PAGE else []
+    return contentpolicy.policy("'self'", "'unsafe-eval'", "blob:", *inline, workers="'self' blob:")
+
+
 def _config(call: Call) -> Response:
     """Send the viewer's configuration, which a plugin brings; it is asked for anew each time."""
     found = call.hub.schemas.static(_CONFIG_IN_PLUGIN)
@@ -110,6 +120,7 @@ def _config(call: Call) -> Response:
     content, _ = found
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"cache-control": "no-cache", "etag": etag, "content-type": _TYPES[".js"]}
+    headers[contentpolicy.HEADER] = contentpolicy.OWN_SCRIPTS
     if call.request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers)
