@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from overread.cli.study_button import button
 from overread.cli.study_options import (
     ADOPT,
     FILE,
@@ -276,5 +277,6 @@ def _show_plan(bundle: StudyBundle, archive: Archive, *, server: str, adopt: boo
         )
 
 
+cli.add_command(button)
 cli.add_command(export)
 cli.add_command(promote)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from overread.errors import SpecError
 from overread.plugins.datatype import DataType, load_datatype
@@ -31,6 +32,14 @@ class PluginSpec(Spec):
     version: Version
     description: _PlainLine
     resources: dict[RelativePath, Annotated[str, Form(r"[a-z][a-z0-9/-]*", "write a path such as overread")]]
+    java: RelativePath | None = Field(None, description="Folder with Java sources, by package.")
+    java_class: Annotated[str, Form(r"[a-z][a-z0-9.]*\.[A-Z][A-Za-z0-9]*", "write package.Class")] = "java.lang.Object"
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.java is None) == ("java_class" in self.model_fields_set):
+            raise PydanticCustomError("java", "has java or java_class alone", {"mend": "give both, or neither"})
+        return self
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ def _study_tree(path: Path) -> PluginTree:
     properties = f"META-INF/xnat/{info.id}-plugin.properties"
 
     def make(template: str, java_class: str = "java.lang.Object") -> bytes:
-        values = {"plugin": info, "datatype": datatype, "spec": datatype.spec, "names": names}
+        values = {"plugin": info, "datatype": datatype, "spec": datatype.spec, "names": names, "study": manifest.id}
         return render(template, **values, java_class=java_class).encode()
 
     resources = {
@@ -117,6 +126,7 @@ def _study_tree(path: Path) -> PluginTree:
         f"schemas/{prefix}/{prefix}.xsd": make("datatype.xsd.j2"),
         f"schemas/{prefix}/display/{sql_name}_display.xml": make("display.xml.j2"),
         f"org/nrg/xdat/bean/overread-{prefix}-bean-definition.properties": make("bean-definition.properties.j2"),
+        f"META-INF/xnat/spawner/{info.id}/site-settings.yaml": make("site-settings.yaml.j2"),
         f"{_SCREENS}/xnat_imageSessionData/actionsBox/{info.id}Review.vm": make("session-action.vm.j2"),
         f"{_SCREENS}/{sql_name}/actionsBox/{info.id}Review.vm": make("assessor-action.vm.j2"),
         f"{_SCREENS}/{sql_name}/{sql_name}_keyFields.vm": make("key-fields.vm.j2"),
@@ -145,10 +155,24 @@ def _static_tree(path: Path) -> PluginTree:
         for name, content in _static_files(path.parent / folder, source=str(path), key=folder):
             files[f"{_RESOURCES}/{target}/{name}"] = content
     info = PluginInfo(spec.id, spec.name, spec.version, spec.description)
-    # Nothing of it is Java, so it names a class that is there anyway.
-    properties = render("plugin.properties.j2", plugin=info, datatype=None, java_class="java.lang.Object")
-    files[f"META-INF/xnat/{info.id}-plugin.properties"] = properties.encode()
-    return PluginTree(f"overread-{path.parent.resolve().name}", info, files)
+    java = _java_sources(path.parent / spec.java, source=str(path)) if spec.java else {}
+    properties = f"META-INF/xnat/{info.id}-plugin.properties"
+
+    def name_class(java_class: str) -> dict[str, bytes]:
+        return {properties: render("plugin.properties.j2", plugin=info, datatype=None, java_class=java_class).encode()}
+
+    # Without its classes it names one that is there anyway.
+    files |= name_class("java.lang.Object")
+    return PluginTree(
+        f"overread-{path.parent.resolve().name}", info, files, java, name_class(spec.java_class) if java else {}
+    )
+
+
+def _java_sources(folder: Path, *, source: str) -> dict[str, str]:
+    found = {path.relative_to(folder).as_posix(): _read(path) for path in sorted(folder.rglob("*.java"))}
+    if not found:
+        raise SpecError(f"{folder} has no Java sources; mend the path", source=source, path="java")
+    return found
 
 
 def _static_files(folder: Path, *, source: str, key: str) -> Iterator[tuple[str, bytes]]:

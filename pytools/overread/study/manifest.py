@@ -279,6 +279,9 @@ class StoredStudy(StudyManifest):
     """
 
     result_type: Annotated[str, Form(r"[A-Za-z][A-Za-z0-9]*:[A-Za-z][A-Za-z0-9]*", "write prefix:type")]
+    threshold_pct_by_hand: Number | None = Field(
+        None, gt=0, le=10_000, description="Set by an administrator instead of progression.increase_pct."
+    )
     form_uuid: str | None = None
     form_version: Whole | None = Field(None, ge=1, description="Counts the changes of the form's content.")
     form_digest: str | None = None

@@ -14,7 +14,7 @@ from overread.xnat.bundle import StudyBundle
 from overread.xnat.connection import Request
 from overread.xnat.ownership import guarded, with_record
 from overread.xnat.plan_chain import plan_chain
-from overread.xnat.plan_commands import plan_commands
+from overread.xnat.plan_commands import plan_commands, threshold_by_hand
 from overread.xnat.plan_events import plan_events
 from overread.xnat.plan_form import form_uuid, plan_form
 from overread.xnat.plan_people import plan_readers
@@ -111,6 +111,7 @@ def stored_study(bundle: StudyBundle, *, form: str | None, previous: Mapping[str
         "result_type": bundle.datatype.xsi_type,
         "form_uuid": form,
         **_form_version(bundle, previous),
+        **({} if (pct := threshold_by_hand(bundle, previous)) is None else {"threshold_pct_by_hand": pct}),
         "command_name": model.command.name,
         "command_version": model.command.version,
         "wrapper_name": model.wrapper.name,
@@ -200,13 +201,17 @@ def _study_config(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     if bundle.form and form is None:
         yield Step(name, "wait", "for the form's id")
         return
-    have = _json_object(state.study_config)
+    have = state.study
     if have.get("mode") not in {None, bundle.manifest.mode}:
         how = f"change it by overread study mode {bundle.source} MODE --reason WHY, which keeps who did it and why"
         yield Step(
             name, "refuse", f"the study is in {have['mode']} there, the manifest says {bundle.manifest.mode}; {how}"
         )
         return
+    pct, progression = threshold_by_hand(bundle, have), bundle.manifest.progression
+    if pct is not None and progression is not None:
+        said = f"{pct:g} %, set on the study's settings page, holds; the manifest says {progression.increase_pct:g} %"
+        yield Step(f"threshold in project {bundle.manifest.project}", "note", said)
     want = stored_study(bundle, form=form, previous=have)
     if have == want:
         yield Step(name, "unchanged")
@@ -228,11 +233,3 @@ def _site_config(bundle: StudyBundle, state: ServerState) -> Iterator[Step]:
     table = json.dumps({**state.site_config, manifest.id: want}, indent=1, sort_keys=True)
     request = Request("PUT", f"/data/config/{SITE_CONFIG}", {"inbody": "true"}, text=table)
     yield Step(name, "update" if have else "create", "", (request,))
-
-
-def _json_object(text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except json.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

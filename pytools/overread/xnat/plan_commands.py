@@ -123,7 +123,9 @@ def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> di
     rules = json.dumps(
         bundle.manifest.model_dump(mode="json")["arrival"]["series"], separators=(",", ":"), sort_keys=True
     )
-    progression = bundle.manifest.progression
+    progression, pct = bundle.manifest.progression, threshold_by_hand(bundle, state.study)
+    if progression is not None and pct is not None:
+        progression = progression.model_copy(update={"increase_pct": pct})
     values = {
         STUDY_TITLE: _without_shell_signs(bundle.manifest.title),
         PROGRESSION: base64.b64encode(progression.model_dump_json().encode()).decode() if progression else "",
@@ -133,6 +135,12 @@ def _defaults(runnable: Runnable, bundle: StudyBundle, state: ServerState) -> di
     }
     inputs = {item.name for item in (*runnable.command.inputs, *runnable.wrapper.inputs)}
     return {key: value for key, value in values.items() if value and key in inputs}
+
+
+def threshold_by_hand(bundle: StudyBundle, stored: Mapping[str, Any]) -> float | None:
+    """Return the threshold that an administrator set on the study's settings page; None if the manifest's holds."""
+    value = stored.get("threshold_pct_by_hand")
+    return value if bundle.manifest.progression and isinstance(value, int | float) else None
 
 
 def _without_shell_signs(text: str) -> str:

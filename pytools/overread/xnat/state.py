@@ -101,6 +101,15 @@ class ServerState:
     owners: tuple[str, ...] = ()
     accounts: frozenset[str] | None = None
 
+    @property
+    def study(self) -> dict[str, Any]:
+        """The stored manifest; empty where there is none that can be read."""
+        try:
+            value = json.loads(self.study_config) if self.study_config else {}
+        except json.JSONDecodeError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
     def command(self, name: str, version: str) -> Mapping[str, Any] | None:
         """Find a command by name and version."""
         return next((c for c in self.commands if c.get("name") == name and c.get("version") == version), None)

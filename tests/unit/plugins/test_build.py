@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
@@ -12,6 +13,7 @@ import pytest
 from helpers.study_folder import write_study
 from overread.errors import SpecError
 from overread.plugins.build import Built, build_plugin, plugin_folders
+from overread.study.yamltext import parse_yaml
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = Path(__file__).parent / "standin"
@@ -54,6 +56,7 @@ def test_jar_holds_the_documents_where_xnat_looks(built: Built) -> None:
         "META-INF/resources/templates/screens/braintumor_resultData/braintumor_resultData_keyFields.vm",
         "META-INF/resources/templates/screens/xnat_imageSessionData/actionsBox/overreadBrainTumorReview.vm",
         "META-INF/xnat/overreadBrainTumor-plugin.properties",
+        "META-INF/xnat/spawner/overreadBrainTumor/site-settings.yaml",
         "org/nrg/xdat/bean/overread-braintumor-bean-definition.properties",
         "schemas/braintumor/braintumor.xsd",
         "schemas/braintumor/display/braintumor_resultData_display.xml",
@@ -196,6 +199,26 @@ def test_static_files_go_where_the_server_shows_them(tmp_path: Path) -> None:
     listed = [name for name in names(built) if name.startswith("META-INF/resources/") and not name.endswith("/")]
     assert listed == ["META-INF/resources/overread/assets/a.js", "META-INF/resources/overread/open/index.html"]
     assert built.path.name == "overread-core-0.1.0.jar"
+
+
+def test_the_settings_are_what_xnats_spawner_reads(built: Built) -> None:
+    """By its spawner.js, tabs.js and spawn.js: the root's name, tabs in groups that are there, a tag as it is cut."""
+    text = content(built, "META-INF/xnat/spawner/overreadBrainTumor/site-settings.yaml")
+    elements: Any = parse_yaml(text, source="site-settings.yaml").value
+    assert list(elements) == ["siteSettings"]
+    root = elements["siteSettings"]
+    assert (root["kind"], root["contains"]) == ("tabs", "tabs")
+    (tab,) = root["tabs"].values()
+    assert tab["kind"] == "tab"
+    assert tab["group"] in root["meta"]["tabGroups"]
+    (panel,) = tab["contents"].values()
+    assert panel["kind"] == "panel"
+    (frame,) = panel["contents"].values()
+    tag, *attributes = frame["tag"].split("|")
+    found = dict(attribute.split("=")[:2] for attribute in attributes)  # a second "=" and what follows is lost
+    assert (tag, found["src"]) == ("iframe", '"~/overread/settings/index.html?brain-tumor"')
+    reserved = {"kind", "tag", "html", "before", "after", "template", "page", "type"}
+    assert not reserved & {*root["tabs"], *tab["contents"], *panel["contents"]}
 
 
 def test_missing_static_files_say_how_to_make_them(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig } from "vitest/config";
 
-const PAGES = ["admin", "open", "progress", "read", "review", "worklist"];
+const PAGES = ["admin", "open", "progress", "read", "review", "settings", "worklist"];
 const page = (name: string): string => resolve(import.meta.dirname, name, "index.html");
 
 /** Compressed twins of what a browser asks for: the hub sends them as they are. */

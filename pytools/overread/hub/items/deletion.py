@@ -16,6 +16,7 @@ from overread.hub.errors import conflict
 from overread.hub.items.announce import announce
 from overread.hub.items.files import Owner, folder_of, forget_resources, owner_of, remove_later
 from overread.hub.models import (
+    ButtonSecret,
     ConfigEntry,
     CustomFields,
     Experiment,
@@ -99,6 +100,7 @@ def delete_project(db: Session, hub: Hub, project: Project, *, user: str, remove
     db.execute(delete(Share).where(Share.project == project.id))
     db.execute(delete(Membership).where(Membership.project == project.id))
     db.execute(delete(ConfigEntry).where(ConfigEntry.project == project.id))
+    db.execute(delete(ButtonSecret).where(ButtonSecret.project == project.id))
     project.deleted, project.accessibility, project.aliases = True, "private", []
     project.name = project.secondary_id = project.id
     db.flush()

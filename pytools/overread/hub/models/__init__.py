@@ -36,13 +36,14 @@ from overread.hub.models.runs import (
     WrapperConfig,
 )
 from overread.hub.models.searches import StoredSearch
-from overread.hub.models.settings import ConfigEntry, CustomFields, CustomForm, SiteSetting
+from overread.hub.models.settings import ButtonSecret, ConfigEntry, CustomFields, CustomForm, SiteSetting
 
 __all__ = [
     "AliasToken",
     "AuditEvent",
     "Base",
     "BulkLaunch",
+    "ButtonSecret",
     "Command",
     "ConfigEntry",
     "Container",

@@ -35,6 +35,14 @@ class ConfigEntry(Base):
     created: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class ButtonSecret(Base):
+    """With what a project's PACS button signs its addresses. No route tells it."""
+
+    __tablename__ = "button_secret"
+    project: Mapped[str] = mapped_column(primary_key=True)
+    secret: Mapped[str]
+
+
 class CustomForm(Base):
     """A Form.io form and where it applies."""
 

@@ -15,10 +15,14 @@ describe("readRequest", () => {
   it.each([
     ["?study=brain-tumor&uid=1.2.3", { study: "brain-tumor", key: { kind: "uid", value: "1.2.3" } }],
     ["?study=brain-tumor&accession=A%201", { study: "brain-tumor", key: { kind: "accession", value: "A 1" } }],
+    [
+      "?study=brain-tumor&uid=1.2&expires=9&signature=ab",
+      { study: "brain-tumor", key: { kind: "uid", value: "1.2" }, expires: "9", signature: "ab" },
+    ],
     ["?study=brain-tumor", { study: "brain-tumor", key: null }],
     ["", { study: "", key: null }],
   ])("reads %s", (search, expected) => {
-    expect(readRequest(search)).toEqual(expected);
+    expect(readRequest(search)).toEqual({ expires: "", signature: "", ...expected });
   });
 
   it.each(["1.2.x", "1.2'", "*", ""])("finds %j no UID", (value) => {
@@ -87,6 +91,35 @@ describe("resolve", () => {
   });
 });
 
+describe("a signature", () => {
+  const signed = "?study=brain-tumor&uid=1.2&expires=99&signature=ab";
+
+  it.each(["unsigned", "wrong", "expired"])("that is %s opens nothing, whatever is there", async (why) => {
+    const server = peer()
+      .on("GET /data/projects/BTS/experiments", tableOf({ ID: "E1", UID: "1.2" }))
+      .on("POST /xapi/overread/projects/BTS/button/check", { accepted: false, why });
+    expect(await resolve(server.client, readRequest(signed))).toEqual({ kind: "refused", why });
+    expect(server.calls.some((call) => call.path.endsWith("/experiments"))).toBe(false);
+  });
+
+  it("is asked once of a page that waits, and its values go in the body", async () => {
+    const server = peer().on("POST /xapi/overread/projects/BTS/button/check", { accepted: true, why: "" });
+    const request = readRequest(signed);
+    await resolve(server.client, request);
+    await resolve(server.client, request);
+    const asked = server.calls.filter((call) => call.path.endsWith("/check"));
+    expect(asked.map((call) => call.body)).toEqual([
+      { study: "brain-tumor", uid: "1.2", expires: "99", signature: "ab" },
+    ]);
+    expect([...asked[0]!.query.keys()]).toEqual(["XNAT_CSRF"]);
+  });
+
+  it("that can't be asked for now is no refusal", async () => {
+    const server = peer().on("POST /xapi/overread/projects/BTS/button/check", () => new Response("", { status: 500 }));
+    await expect(resolve(server.client, readRequest(signed))).rejects.toThrow("500");
+  });
+});
+
 describe("takeRequest", () => {
   beforeEach(() => {
     sessionStorage.clear();
@@ -104,6 +137,13 @@ describe("takeRequest", () => {
     expect(takeRequest().key).toEqual({ kind: "accession", value: "ACC-77" });
     forgetRequest();
     expect(takeRequest().key).toBeNull();
+  });
+
+  it("keeps the signature with the number", () => {
+    const query = "study=brain-tumor&accession=ACC-77&expires=99&signature=ab";
+    window.history.replaceState(null, "", `/overread/open?${query}`);
+    takeRequest();
+    expect(takeRequest()).toMatchObject({ expires: "99", signature: "ab" });
   });
 
   it("does not take one study's number for another's", () => {

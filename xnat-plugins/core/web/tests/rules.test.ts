@@ -35,14 +35,16 @@ describe("the built app", () => {
       const files = filesBelow(out).filter((name) => !/\.(gz|br)$/.test(name));
       expect(files).toEqual(
         expect.arrayContaining([
-          ...["admin", "open", "progress", "read", "review", "worklist"].map((name) => `${name}/index.html`),
+          ...["admin", "open", "progress", "read", "review", "settings", "worklist"].map(
+            (name) => `${name}/index.html`,
+          ),
           "viewer/app-config.js",
         ]),
       );
       const compressed = files.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
       expect(compressed).toBeLessThan(BUDGET_BYTES);
       const ofAdmin = files.filter(
-        (file) => /^(admin\/|assets\/)/.test(file) && !/(review|open|read|worklist|progress)-/.test(file),
+        (file) => /^(admin\/|assets\/)/.test(file) && !/(review|open|read|settings|worklist|progress)-/.test(file),
       );
       const admin = ofAdmin.reduce((sum, file) => sum + gzipSync(readFileSync(join(out, file))).length, 0);
       expect(admin).toBeLessThan(ADMIN_BUDGET_BYTES);

@@ -170,6 +170,12 @@ def _refused_associations() -> None:
 
 def _logins_and_audit() -> None:
     op.create_table(
+        "button_secret",
+        sa.Column("project", TEXT, nullable=False),
+        sa.Column("secret", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("project"),
+    )
+    op.create_table(
         "audit_event",
         sa.Column("pk", INT, nullable=False),
         sa.Column("time", TIME, nullable=False),

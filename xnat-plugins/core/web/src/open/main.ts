@@ -8,7 +8,7 @@ import { XnatClient } from "../xnat/client";
 import type { Run } from "../xnat/processing";
 import { loadManifest } from "../xnat/studies";
 import { forgetRequest, takeRequest } from "./memory";
-import { keyProblem, resolve, type Resolution, type Request } from "./resolve";
+import { keyProblem, type Refusal, resolve, type Resolution, type Request } from "./resolve";
 
 type Found = Extract<Resolution, { kind: "found" }>;
 
@@ -69,6 +69,9 @@ function settle(resolution: Resolution): Found | "shown" | null {
         t("Which exam?"),
         t("The button's address names no exam. It should end in &uid=<Study Instance UID> or &accession=<number>."),
       );
+      return "shown";
+    case "refused":
+      showMessage(t("This address is not opened"), refusalWords(resolution.why));
       return "shown";
     case "unknown-study":
       showMessage(t("Unknown study"), unknownWords(resolution, request.study));
@@ -133,6 +136,17 @@ function absentWords(resolution: Extract<Resolution, { kind: "absent" }>, asked:
         }`;
   const absent = t("{study} has no exam with {named} that you may see.", { study: resolution.study.title, named });
   return `${absent}${arriving} ${t("If it was not sent yet, send it from the PACS to the study's node.")}`;
+}
+
+function refusalWords(why: Refusal): string {
+  const words: Record<Refusal, string> = {
+    unsigned: t(
+      "It is not signed, and this study takes signed addresses only. Ask the PACS administrator to mend the button.",
+    ),
+    wrong: t("Its signature is wrong. Ask the PACS administrator to mend the button."),
+    expired: t("It has expired. Use the button in the PACS again."),
+  };
+  return words[why];
 }
 
 function unknownWords(resolution: Extract<Resolution, { kind: "unknown-study" }>, study: string): string {

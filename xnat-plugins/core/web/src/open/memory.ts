@@ -12,7 +12,7 @@ const KEY = "overread.open";
 export function takeRequest(page: Window = window): Request {
   const request = readRequest(page.location.search);
   if (request.key?.kind === "accession") {
-    page.sessionStorage.setItem(KEY, JSON.stringify({ study: request.study, accession: request.key.value }));
+    page.sessionStorage.setItem(KEY, JSON.stringify({ ...request, accession: request.key.value }));
     page.history.replaceState(null, "", addressWithoutKey(page, request.study));
     return request;
   }
@@ -31,9 +31,11 @@ function addressWithoutKey(page: Window, study: string): string {
 
 function readKept(text: string | null): Request | null {
   try {
-    const kept = JSON.parse(text ?? "null") as { study?: unknown; accession?: unknown } | null;
-    if (typeof kept?.study !== "string" || typeof kept.accession !== "string") return null;
-    return { study: kept.study, key: { kind: "accession", value: kept.accession } };
+    const kept = JSON.parse(text ?? "null") as Record<string, unknown> | null;
+    const { study, accession, expires, signature } = kept ?? {};
+    if (typeof study !== "string" || typeof accession !== "string") return null;
+    if (typeof expires !== "string" || typeof signature !== "string") return null;
+    return { study, key: { kind: "accession", value: accession }, expires, signature };
   } catch {
     return null;
   }

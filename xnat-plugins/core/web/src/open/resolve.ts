@@ -1,7 +1,7 @@
 /** From the button's address to an exam: decided without a page. */
 
 import { t } from "../ui/i18n";
-import type { XnatClient } from "../xnat/client";
+import { path, type XnatClient, XnatError } from "../xnat/client";
 import { type ExamEntry, type ExamKey, findExams } from "../xnat/exams";
 import { type Arriving, loadArriving } from "../xnat/processing";
 import { loadStudies, type StudyPlace } from "../xnat/studies";
@@ -10,11 +10,18 @@ import { loadStudies, type StudyPlace } from "../xnat/studies";
 export interface Request {
   readonly study: string;
   readonly key: ExamKey | null;
+  /** Until when a signed address is good, in seconds since 1970, and its signature; empty where it is not signed. */
+  readonly expires: string;
+  readonly signature: string;
 }
+
+/** Why the server does not take an address. */
+export type Refusal = "unsigned" | "wrong" | "expired";
 
 export type Resolution =
   | { readonly kind: "unknown-study"; readonly studies: readonly StudyPlace[] }
   | { readonly kind: "no-key" }
+  | { readonly kind: "refused"; readonly why: Refusal }
   | { readonly kind: "found"; readonly study: StudyPlace; readonly exam: ExamEntry }
   | { readonly kind: "several"; readonly study: StudyPlace; readonly exams: readonly ExamEntry[] }
   | { readonly kind: "arriving"; readonly study: StudyPlace; readonly status: string }
@@ -23,13 +30,14 @@ export type Resolution =
 
 const UID = /^[0-9]+(\.[0-9]+)+$/;
 
-/** Read `?study=…&uid=…` or `&accession=…`. */
+/** Read `?study=…&uid=…` or `&accession=…`, and `&expires=…&signature=…`. */
 export function readRequest(search: string): Request {
   const query = new URLSearchParams(search);
   const [uid, accession] = [query.get("uid")?.trim() ?? "", query.get("accession")?.trim() ?? ""];
   const key: ExamKey | null =
     uid !== "" ? { kind: "uid", value: uid } : accession !== "" ? { kind: "accession", value: accession } : null;
-  return { study: query.get("study")?.trim() ?? "", key };
+  const text = (name: string): string => query.get(name)?.trim() ?? "";
+  return { study: text("study"), key, expires: text("expires"), signature: text("signature") };
 }
 
 /** Why a key cannot name an exam; `null` if it can. XNAT's filters give `*`, `%` and `,` a meaning of their own. */
@@ -45,6 +53,8 @@ export async function resolve(xnat: XnatClient, request: Request): Promise<Resol
   if (study === undefined) return { kind: "unknown-study", studies };
   const key = request.key;
   if (key === null) return { kind: "no-key" };
+  const why = await refusal(xnat, study.project, request, key);
+  if (why !== null) return { kind: "refused", why };
   const exams = await findExams(xnat, study.project, key);
   const [only] = exams;
   if (only !== undefined)
@@ -53,6 +63,28 @@ export async function resolve(xnat: XnatClient, request: Request): Promise<Resol
   const here = key.kind === "uid" ? arriving?.find((each) => each.studyInstanceUid === key.value) : undefined;
   if (here !== undefined) return { kind: "arriving", study, status: statusWords(here) };
   return { kind: "absent", study, others: arriving?.length ?? null };
+}
+
+/** Requests that the server took: a page that waits for its exam asks once. */
+const taken = new WeakSet<Request>();
+
+/** Ask the server whether it takes this address; `null` if it does, or has nothing that checks signatures. */
+async function refusal(xnat: XnatClient, project: string, request: Request, key: ExamKey): Promise<Refusal | null> {
+  if (taken.has(request)) return null;
+  const { study, expires, signature } = request;
+  const where = path("xapi", "overread", "projects", project, "button", "check");
+  let text: string;
+  try {
+    text = await xnat.change("POST", where, { json: { study, [key.kind]: key.value, expires, signature } });
+  } catch (error) {
+    // Who may not see the project finds no exam there; an XNAT whose plugin has no classes checks nothing.
+    if (error instanceof XnatError && [403, 404, 405].includes(error.status)) return null;
+    throw error;
+  }
+  const said = JSON.parse(text) as { readonly accepted: boolean; readonly why: Refusal };
+  if (!said.accepted) return said.why;
+  taken.add(request);
+  return null;
 }
 
 function statusWords(arriving: Arriving): string {

@@ -14,6 +14,13 @@ export const GERMAN_OPEN: Readonly<Record<string, string>> = {
   "The button's address names no study. It should be /overread/open?study=<id>&uid=<Study Instance UID>; ask the PACS administrator to mend it.":
     "Die Adresse des Knopfes nennt keine Studie. Sie sollte /overread/open?study=<id>&uid=<Study Instance UID> lauten; bitte den PACS-Administrator, sie zu berichtigen.",
   "Ask the PACS administrator to mend the button.": "Bitte den PACS-Administrator, den Knopf zu berichtigen.",
+  "This address is not opened": "Diese Adresse wird nicht geöffnet",
+  "It is not signed, and this study takes signed addresses only. Ask the PACS administrator to mend the button.":
+    "Sie ist nicht unterschrieben, und diese Studie nimmt nur unterschriebene Adressen. Bitte den PACS-Administrator, den Knopf zu berichtigen.",
+  "Its signature is wrong. Ask the PACS administrator to mend the button.":
+    "Ihre Unterschrift ist falsch. Bitte den PACS-Administrator, den Knopf zu berichtigen.",
+  "It has expired. Use the button in the PACS again.":
+    "Sie ist abgelaufen. Bitte den Knopf im PACS noch einmal drücken.",
   "Opening the exam": "Die Untersuchung wird geöffnet",
   "Looking it up…": "Wird gesucht …",
   "The exam did not come": "Die Untersuchung kam nicht",

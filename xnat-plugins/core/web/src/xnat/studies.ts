@@ -90,7 +90,8 @@ export function readManifest(json: Record<string, unknown>, project: string): Ma
   const edit = isObject(json["edit"]) ? json["edit"] : {};
   const noise = new Row(isObject(json["progression"]) ? json["progression"]["repeatability"] : null);
   const pct = noise.number("pct");
-  const increase = progression.number("increase_pct");
+  // set by an administrator on the study's settings page, instead of what the manifest says
+  const increase = row.number("threshold_pct_by_hand") ?? progression.number("increase_pct");
   return {
     id: row.text("id"),
     title: row.text("title") || row.text("id"),

@@ -1,0 +1,3 @@
+package org.nrg.framework.annotations;
+
+public @interface XapiRestController {}

@@ -1,0 +1,3 @@
+package org.nrg.xapi.rest;
+
+public @interface Project {}

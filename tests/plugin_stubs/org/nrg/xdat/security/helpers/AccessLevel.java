@@ -1,0 +1,7 @@
+package org.nrg.xdat.security.helpers;
+
+public enum AccessLevel {
+    Null,
+    Admin,
+    Read
+}

@@ -1,0 +1,3 @@
+package org.nrg.xdat.security.services;
+
+public interface UserManagementServiceI {}

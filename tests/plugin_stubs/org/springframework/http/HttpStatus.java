@@ -1,0 +1,6 @@
+package org.springframework.http;
+
+public enum HttpStatus {
+    OK,
+    BAD_REQUEST
+}

@@ -1,0 +1,8 @@
+package org.springframework.web.bind.annotation;
+
+public enum RequestMethod {
+    GET,
+    PUT,
+    DELETE,
+    POST
+}
