@@ -159,7 +159,7 @@ def test_scan_and_assessor_wrappers_are_launched_by_their_routes_and_explained(r
     launches = {
         "brain-tumor-session": ("session", f"/archive/experiments/{session}"),
         "brain-tumor-scan": ("scan", f"/archive/experiments/{session}/scans/1"),
-        "roi-collection": ("collection", f"/archive/experiments/{collection}"),
+        "roi-collection": ("collection", f"/archive/experiments/{session}/assessors/{collection}"),
     }
     images = {"brain-tumor": "brain-tumor-segmentation", "roi-collection": "volume-calculator"}
     with room.client() as client:

@@ -6,7 +6,7 @@ import "../styles/admin-forms.css";
 import { facts, section } from "../admin/kit/page";
 import { Form } from "../admin/kit/form";
 import { app, el, show } from "../ui/dom";
-import { runPage, showMessage } from "../ui/trouble";
+import { runPage, showMessage } from "../ui/shell";
 import { XnatClient } from "../xnat/client";
 import { loadStudies, type Mode, type StudyPlace } from "../xnat/studies";
 import {
