@@ -6,6 +6,7 @@ import io
 import re
 import shlex
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,35 @@ def put_exam(hub: RunningHub) -> None:
         answer = client.post("/data/services/import", params=query, content=packed.getvalue(), headers=kind)
         assert answer.status_code == 200, answer.text
         wait_until(lambda: client.get("/data/projects/BTS/experiments/EXAM1").status_code == 200)
+
+
+def test_the_button_is_signed_as_the_pacs_page_says(
+    hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub.client() as client:
+        client.put("/data/projects/BTS").raise_for_status()
+    first, second = BLOCK.findall((PAGE.parent / "pacs.md").read_text("utf-8"))
+    link = tmp_path / "work" / "xnat-plugins"
+    link.parent.mkdir()
+    link.symlink_to(REPOSITORY / "xnat-plugins")
+    monkeypatch.chdir(link.parent)
+    make, *lines = first.splitlines()
+    subprocess.run(["sh", "-c", make], check=True)
+    environment = {"OVERREAD_SERVER": hub.url, "OVERREAD_USER": "admin", "OVERREAD_PASSWORD": hub.password}
+    signature = subprocess.run(
+        ["sh", "-c", f"{second}echo $expires"], check=True, capture_output=True, text=True
+    ).stdout
+    expires = signature.split()[1]
+    asked = {"study": "brain-tumor", "uid": "1.2.840.1", "expires": expires, "signature": signature.split()[0]}
+    accepted = []
+    for line in lines:
+        result = CliRunner().invoke(main, shlex.split(line)[1:], env=environment)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+        with hub.client() as client:
+            path = "/xapi/overread/projects/BTS/button/check"
+            answers = [client.post(path, json=each).json()["why"] for each in (asked, {"uid": "1.2.840.1"})]
+            accepted.append(answers)
+    assert accepted == [["", "unsigned"], ["", "unsigned"], ["", ""]]
 
 
 def test_the_service_of_the_page_is_a_command_of_ours() -> None:
