@@ -19,12 +19,15 @@ Results = dict[str, Any]
 def results() -> Iterator[Results]:
     """What has been measured so far, by earlier runs too; what a test adds is kept when it ends."""
     found = report.load()
+    before = dict(found)
     yield found
+    load = round(os.getloadavg()[2], 1)
+    measured = [key for key in found if found[key] is not before.get(key)]
+    found["loads"] = found.get("loads", {}) | dict.fromkeys(measured, load)
     found["taken"] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "load": round(os.getloadavg()[2], 1),
         **servers.versions(),
     }
     report.save(found)

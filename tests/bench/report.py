@@ -58,7 +58,7 @@ def page(results: Mapping[str, Any]) -> str:
         parts.append(
             f"\nTaken on {taken['date']}: {taken['cores']} processor cores, Python {taken['python']}, dcmtk "
             f"{taken.get('storescp', 'absent')}, Orthanc {taken.get('orthanc', 'absent')}. Others used the machine "
-            f"meanwhile (load {taken['load']:g}): ratios say more than figures.\n"
+            f"meanwhile ({_loads(results)}): processor times and ratios say more than figures.\n"
         )
     if ingest := results.get("ingest"):
         parts.append(_ingest(ingest))
@@ -66,6 +66,12 @@ def page(results: Mapping[str, Any]) -> str:
     if rows:
         parts += ["\n## All else\n\n", _table(("what", "aim", "measured", ""), rows)]
     return "".join(parts)
+
+
+def _loads(results: Mapping[str, Any]) -> str:
+    """Return how busy the machine was: each part may be measured at a time of its own."""
+    loads = results.get("loads", {}).values() or [0.0]
+    return f"load {min(loads):g} to {max(loads):g}"
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> float:
