@@ -240,7 +240,7 @@ def test_an_event_starts_a_command_once_it_is_subscribed_to(site: RunningHub, pa
     expect(page.get_by_role("table", name="Subscriptions")).to_contain_text("new exams")
     add_session(site.hub, "SUBSCRIBED", project="BTS")
     delivery = page.get_by_role("table", name="Deliveries").get_by_role("row").filter(has_text="SUBSCRIBED")
-    expect(delivery).to_contain_text("done")
+    expect(delivery).to_contain_text("done", timeout=20_000)  # the list is asked for every five seconds
     delivery.get_by_text("Payload").click()
     expect(delivery).to_contain_text("xnat:mrSessionData")
     page.get_by_role("link", name="new exams").first.click()

@@ -18,7 +18,7 @@ import { bytes, count, moment } from "../kit/words";
 import { Rec } from "../../xnat/records";
 
 export const storage: Page = {
-  title: "Storage and health",
+  title: "Storage",
   async render(context: Context): Promise<void> {
     const [kept, parts] = await Promise.all([
       context.xnat.json("/xapi/overread/storage"),
@@ -27,7 +27,7 @@ export const storage: Page = {
     const found = new Rec(kept);
     show(
       context.root,
-      heading("Storage and health", ...["healthz", "readyz", "metrics"].map(pageLink)),
+      heading("Storage", ...["healthz", "readyz", "metrics"].map(pageLink)),
       el("div", { class: "columns" }, health(new Rec(parts)), disk(found)),
       projects(found),
       check(context),
