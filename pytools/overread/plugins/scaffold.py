@@ -26,8 +26,8 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _MAX_ID, _MAX_PREFIX, _MAX_CODE, _MAX_PORT = 40, 20, 4, 65535
 _SKIPPED: Final = frozenset({"__pycache__", "build", "dist", "node_modules"})
 _WEIGHTS_BYTES: Final = 64 * 1024
-_NEED_WEIGHTS: Final = "test_shipped_model"
-"""Tests of what the weights find: without weights they are left out."""
+_NEED_WEIGHTS: Final = "test_shipped_"
+"""Files of tests that run the shipped weights begin so: without weights they are left out."""
 _PYTEST_INI: Final = """\
 [pytest]
 testpaths = containers
@@ -277,9 +277,11 @@ class _Renamer:
         self._new = [patterns[pattern] for pattern in ordered]
         self._any = re.compile("|".join(f"({pattern})" for pattern in ordered))
 
-    def text(self, text: str) -> str:
-        """Return a text with the new names."""
-        return self._any.sub(lambda found: self._new[(found.lastindex or 1) - 1], text)
+    def text(self, text: str, *, keep: frozenset[str] = frozenset()) -> str:
+        """Return a text with the new names; those to keep are words of others that happen to be spelt alike."""
+        return self._any.sub(
+            lambda found: found[0] if found[0] in keep else self._new[(found.lastindex or 1) - 1], text
+        )
 
     def path(self, relative: str) -> str:
         """Return a path with the new names."""
@@ -318,7 +320,8 @@ def _free(wanted: str, taken: set[str], *, asked: bool) -> str:
 def _add(made: Scaffold, template: Template, path: Path, rename: _Renamer) -> None:
     content = path.read_bytes()
     with contextlib.suppress(UnicodeDecodeError):  # weights and pictures stay as they are
-        content = rename.text(content.decode()).encode()
+        keep = frozenset(_imported_from_overread(path)) if path.suffix == ".py" else frozenset[str]()
+        content = rename.text(content.decode(), keep=keep).encode()
     made.files[rename.path(_relative(template, path))] = content
 
 
@@ -372,6 +375,12 @@ def _imports(path: Path) -> Iterator[str]:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _imported_from_overread(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "overread":
             yield from (alias.name for alias in node.names)
 
 
