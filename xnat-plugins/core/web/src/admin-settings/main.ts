@@ -1,6 +1,5 @@
 /** Settings of a study: in the hub by its address, in XNAT in a frame of Administer > Plugin Settings. */
 
-import "../styles/base.css";
 import "../styles/admin.css";
 import "../styles/admin-forms.css";
 import { facts, section } from "../admin/kit/page";
