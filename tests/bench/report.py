@@ -62,7 +62,7 @@ def page(results: Mapping[str, Any]) -> str:
         )
     if ingest := results.get("ingest"):
         parts.append(_ingest(ingest))
-    rows = [*_rows(results), *_images(results)]
+    rows = [*_rows(results), *_images(results), *_opening(results)]
     if rows:
         parts += ["\n## All else\n\n", _table(("what", "aim", "measured", ""), rows)]
     return "".join(parts)
@@ -199,6 +199,38 @@ def _images(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
             f"{_ALL_BUT_INFERENCE_S:g} s",
             f"{median(found[US]):.2f} s",
             "series chosen among 2,000 instances, 200 slices read, mask written and measured",
+        )
+
+
+_SAVED_S: Final = 3.0
+_BUTTON_S: Final = 10.0
+
+
+def _opening(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
+    """Yield rows of what a reader waits for; plain OHIF shows a mask only after it was asked to, by hand."""
+    if found := results.get("opening"):
+        ours, plain = found[US], found["plain OHIF"]
+
+        def middle(of: Sequence[Mapping[str, Any]], key: str) -> float:
+            return float(median(one[key] for one in of))
+
+        yield (
+            "PACS button to mask, an empty browser, a small exam",
+            f"{_BUTTON_S:g} s",
+            f"{middle(ours, 'mask_s'):.1f} s",
+            (
+                f"page usable after {middle(ours, 'usable_s'):.1f} s, image after {middle(ours, 'image_s'):.1f} s; "
+                f"{middle(ours, 'requests'):.0f} requests, {middle(ours, 'transferred') / 1e6:.1f} MB, "
+                f"{middle(ours, 'clicks'):.0f} clicks. Plain OHIF: image after {middle(plain, 'image_s'):.1f} s, "
+                f"{middle(plain, 'requests'):.0f} requests, {middle(plain, 'transferred') / 1e6:.1f} MB, no mask"
+            ),
+        )
+    if saved := results.get("saved_s"):
+        yield (
+            "save to recalculated volume on the page",
+            f"{_SAVED_S:g} s",
+            f"{median(saved):.1f} s",
+            "without the start of a container, see above",
         )
 
 

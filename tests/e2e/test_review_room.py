@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
+from pydicom import dcmread
 
 from helpers.requirements import REPOSITORY
 from helpers.review_room import FIRST, LAST, OTHER, PASSWORD, SECOND, UNPROCESSED, Exam, Room, start_room
@@ -207,6 +210,23 @@ def test_a_correction_is_measured_compared_and_completes_the_form(room: Room, pa
     expect(page.locator("#mask option")).to_have_count(4)  # two corrections, the AI's, none
     expect(page.locator("#comparison")).to_contain_text("Dice 0.000")
     page.screenshot(path=pictures / "room-nothing.png")
+
+
+def test_a_report_is_a_new_scan_each_time(room: Room, page: Page, pictures: Path) -> None:
+    open_review(room, page, SECOND)
+    scans = f"/data/experiments/{room.session(SECOND)}/scans"
+    for count in (1, 2):
+        page.locator("#report").click()
+        expect(page.locator("#report-status")).not_to_contain_text("stored")
+        expect(page.locator("#report-status")).to_contain_text("stored as a new scan", timeout=60_000)
+        reports = {row["ID"] for row in room.rows(scans) if row["type"] == "AI report"}
+        assert len(reports) == count, "none takes the place of another"
+    name = sorted(reports)[-1]
+    with room.client() as client:
+        (row,) = room.rows(f"{scans}/{name}/resources/DICOM/files")
+        capture = dcmread(BytesIO(client.get(row["URI"]).raise_for_status().content))
+    assert (capture.Rows, capture.Columns, capture.SOPClassUID.name) == (1024, 1024, "Secondary Capture Image Storage")
+    Image.fromarray(capture.pixel_array).save(pictures / "room-report.png")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -95,21 +95,31 @@ class Opening:
         """Wait until the mask is on screen, and the page usable; note when each was there."""
         cost = self.cost
         while cost.mask_s is None or cost.usable_s is None:
-            assert self.seconds < LIMIT_S, cost.figures()
             if cost.usable_s is None and usable():
                 cost.usable_s = self.seconds
-            shown = {"image": False, "mask": False}
-            if (viewer := frame()) is not None:
-                try:
-                    shown = viewer.evaluate(_SHOWN)
-                except Error:  # a frame that is being loaded anew cannot be asked
-                    assert not self._page.is_closed()
-            if cost.image_s is None and shown["image"]:
-                cost.image_s = self.seconds
-            if cost.mask_s is None and shown["mask"]:
-                cost.mask_s = self.seconds
-            self._page.wait_for_timeout(_EVERY_MS)
+            self._look(frame())
         return cost
+
+    def until_image(self, frame: Callable[[], Frame | None]) -> Cost:
+        """Wait until the first image is on screen."""
+        while self.cost.image_s is None:
+            self._look(frame())
+        return self.cost
+
+    def _look(self, viewer: Frame | None) -> None:
+        cost = self.cost
+        assert self.seconds < LIMIT_S, cost.figures()
+        shown = {"image": False, "mask": False}
+        if viewer is not None:
+            try:
+                shown = viewer.evaluate(_SHOWN)
+            except Error:  # a frame that is being loaded anew cannot be asked
+                assert not self._page.is_closed()
+        if cost.image_s is None and shown["image"]:
+            cost.image_s = self.seconds
+        if cost.mask_s is None and shown["mask"]:
+            cost.mask_s = self.seconds
+        self._page.wait_for_timeout(_EVERY_MS)
 
 
 def viewer_frame(page: Page) -> Frame | None:

@@ -24,7 +24,7 @@ export interface Expected {
 /** Runs are looked at less often than results. */
 const RUNS_EVERY = 2;
 
-export const MEASURING: PollTimes = { firstMs: 700, factor: 1.3, maxMs: 6000, giveUpMs: 15 * 60 * 1000 };
+export const MEASURING: PollTimes = { firstMs: 500, factor: 1.15, maxMs: 6000, giveUpMs: 15 * 60 * 1000 };
 
 /**
  * Wait until the exam has a result that is not among those known.
