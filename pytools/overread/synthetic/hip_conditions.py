@@ -1,7 +1,8 @@
 """What may be the matter with a hip on a radiograph: fractures and hardware, cut and drawn into a femur.
 
-A fracture is a rough plane. The part beyond it is moved like a rigid body and projected anew; each part ends at the
-plane without a cortical rim of its own, since a rim would be a bright line by which fractures are too easily known.
+A fracture is a rough plane. The part above it turns in the socket, the part below is displaced against that, both as
+rigid bodies, and projected anew; each part ends at the plane without a cortical rim of its own, since a rim would be a
+bright line by which fractures are too easily known.
 """
 
 from __future__ import annotations
@@ -114,34 +115,68 @@ def make_hip(femur: Femur, condition: Condition) -> Hip:
     plane = _plane(femur, condition, rng)
     if condition.name != "fracture" or plane is None:
         return Hip(proximal=femur, distal=None, plane=plane, condition=condition)
+    proximal, carried = _tipped(femur, condition, rng)
+    broken_at = carried.apply(plane.point - femur.head) + femur.head
+    distal, distal_plane = _displaced(femur, condition, plane, np.asarray(broken_at), rng)
+    turned = replace(plane, point=np.asarray(broken_at), normal=np.asarray(carried.apply(plane.normal)))
+    return _Broken(proximal=proximal, distal=distal, plane=turned, distal_plane=distal_plane, condition=condition)
+
+
+def _tipped(femur: Femur, condition: Condition, rng: np.random.Generator) -> tuple[Femur, Rotation]:
+    """Return the part of the head, turned about the head's centre, since the head stays in its socket; and the turn.
+
+    A head without its neck tips to either side. Head and trochanters are tipped into varus by the weight on the leg.
+    Above a subtrochanteric fracture the gluteal muscles abduct, the iliopsoas flexes and turns outwards.
+    """
     s = condition.severity
-    forwards = np.cross(femur.lateral, femur.down)
-    sign = float(np.sign(femur.lateral[0]))
-    # The pull of the muscles: the shaft rides up and turns outwards, the head or the trochanters tip.
-    shift = -femur.down * s * rng.uniform(2.0, 22.0) + femur.lateral * s * rng.uniform(-4.0, 12.0)
-    outwards = Rotation.from_rotvec(np.array((0.0, 0.0, -sign)) * np.radians(s * rng.uniform(5.0, 55.0)))
-    distal = moved(femur, outwards, femur.axis_top, shift)
-    tip = rng.uniform(4.0, 30.0) * s + 4.0 * (1.0 - s) * rng.uniform(0.0, 1.0)
-    axis = forwards / np.linalg.norm(forwards) * rng.choice((1.0, 1.0, -1.0))
-    varus = Rotation.from_rotvec(axis * np.radians(tip))
-    pivot = plane.point if condition.kind != "neck" else femur.head
-    proximal = moved(femur, varus, pivot, np.zeros(3))
-    turned = replace(plane, point=_turn(varus, plane.point, pivot), normal=np.asarray(varus.apply(plane.normal)))
-    shifted = replace(
-        plane,
-        point=_turn(outwards, plane.point, femur.axis_top) + shift,
-        normal=np.asarray(outwards.apply(plane.normal)),
-    )
-    return _Broken(proximal=proximal, distal=distal, plane=turned, distal_plane=shifted, condition=condition)
+    varus = 4.0 * (1.0 - s) * rng.uniform()
+    flexed = outwards = 0.0
+    if condition.kind == "neck":
+        varus = (varus + s * rng.uniform(4.0, 30.0)) * rng.choice((1.0, 1.0, -1.0))
+    elif condition.kind == "intertrochanteric":
+        varus += s * rng.uniform(4.0, 24.0)
+    else:
+        varus += s * rng.uniform(0.0, 16.0)
+        flexed, outwards = s * rng.uniform(0.0, 30.0), s * rng.uniform(0.0, 25.0)
+    turn = _turn(femur, varus=varus, flexed=flexed, outwards=outwards)
+    return moved(femur, turn, femur.head, np.zeros(3)), turn
+
+
+def _displaced(
+    femur: Femur, condition: Condition, plane: Plane, broken_at: Floats, rng: np.random.Generator
+) -> tuple[Femur, Plane]:
+    """Return the part of the knee and its side of the fracture: it rides up, turns outwards, goes into varus.
+
+    The adductors pull the shaft towards the middle below the trochanters; above, it goes outwards.
+    """
+    s = condition.severity
+    up, aside = s * rng.uniform(2.0, 22.0), s * rng.uniform(-4.0, 12.0)
+    outwards, adducted = s * rng.uniform(5.0, 55.0), 0.0
+    if condition.kind == "subtrochanteric":
+        aside = -s * rng.uniform(-4.0, 16.0)
+        outwards, adducted = 0.6 * outwards, s * rng.uniform(0.0, 16.0)
+    elif condition.kind == "intertrochanteric":
+        adducted = s * rng.uniform(0.0, 8.0)
+    turn = _turn(femur, varus=-adducted, outwards=outwards)
+    shift = broken_at - plane.point - up * femur.down + aside * femur.lateral
+    # about the shaft's axis, at the height of the fracture
+    pivot = femur.axis_top + ((plane.point - femur.axis_top) @ femur.down) * femur.down
+    point = np.asarray(turn.apply(plane.point - pivot) + pivot + shift)
+    return moved(femur, turn, pivot, shift), replace(plane, point=point, normal=np.asarray(turn.apply(plane.normal)))
+
+
+def _turn(femur: Femur, *, varus: float, flexed: float = 0.0, outwards: float = 0.0) -> Rotation:
+    """Return the rotation of a part by so many degrees; in varus its lateral end goes up."""
+    side = float(np.sign(femur.lateral[0]))
+    backwards = side * np.cross(femur.lateral, femur.down)
+    axes = (-side * varus * backwards, -side * flexed * femur.lateral, -side * outwards * femur.down)
+    parts = [Rotation.from_rotvec(np.radians(axis)) for axis in axes]
+    return parts[0] * parts[1] * parts[2]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Broken(Hip):
     distal_plane: Plane
-
-
-def _turn(rotation: Rotation, point: Floats, about: Floats) -> Floats:
-    return np.asarray(rotation.apply(point - about) + about)
 
 
 def _plane(femur: Femur, condition: Condition, rng: np.random.Generator) -> Plane | None:
