@@ -45,7 +45,7 @@ def detect_in_exam(job: Job) -> None:
     )
     exam, candidates = choose_series_of(job, model=model, rules=card.inputs)
     with job.stage("read", at=0.15):
-        radiographs = read_radiographs(candidates.get(ROLE, ()), body_parts=card.body_parts)
+        radiographs = read_radiographs(candidates.get(ROLE, ()), body_parts=card.body_parts, lossy=card.lossy)
     refused = list(radiographs.refused)
     images: list[RadiographImage] = []
     findings: tuple[Finding, ...] = ()

@@ -23,7 +23,7 @@ from overread.synthetic.other_radiographs import other_radiograph
 from overread.synthetic.radiograph import Radiograph, Shot, make_person, take
 
 FIRST_SEED: Final = {"train": 0, "validate": 5_000_000, "calibrate": 2_000_000, "test": 8_000_000}
-SIZE: Final = {"train": 2400, "validate": 240, "calibrate": 240, "test": 400}
+SIZE: Final = {"train": 1800, "validate": 240, "calibrate": 240, "test": 400}
 SPACING_MM: Final = 1.0
 _BATCH: Final = 20
 ANTERIOR, LATERAL, OTHER = 0, 1, 2

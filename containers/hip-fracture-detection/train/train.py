@@ -84,8 +84,20 @@ def batches(examples: list[Any], make: Callable[..., Any], card: DetectionCard, 
             yield inputs, [np.stack(column) for column in zip(*(targets for _, targets in made), strict=True)]
 
 
-def train(name: str, card: DetectionCard, examples: list[Any], *, steps: int, limit_s: float, folder: Path) -> None:
-    """Train one network for so many steps, or as long as the time allows, and leave its weights in the folder."""
+def train(
+    name: str,
+    card: DetectionCard,
+    examples: list[Any],
+    *,
+    steps: int,
+    limit_s: float,
+    folder: Path,
+    start: Path | None = None,
+) -> None:
+    """Train one network for so many steps, or as long as the time allows, and leave its weights in the folder.
+
+    It begins with the weights in the file `start`, or with random ones; a checkpoint in the folder comes first.
+    """
     tf = keras_nets.tensorflow(threads=1)
     if name == "finder":
         network = keras_nets.build_finder(card.finder)
@@ -97,6 +109,8 @@ def train(name: str, card: DetectionCard, examples: list[Any], *, steps: int, li
     optimizer.build(network.trainable_variables)
     store = tf.train.Checkpoint(network=network, optimizer=optimizer)
     manager = tf.train.CheckpointManager(store, str(folder / f"{name}-checkpoints"), max_to_keep=1)
+    if start is not None:
+        keras_nets.set_weights(start, {name: network})
     if manager.latest_checkpoint:
         store.restore(manager.latest_checkpoint)
 
@@ -148,6 +162,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints and weights")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--limit-s", type=float, default=1800.0)
+    parser.add_argument("--start", type=Path, help="weights to begin with, such as ../model/weights.npz")
     arguments = parser.parse_args()
     card = load_detection_card(MODEL)
     examples: list[Any] = load_set("train", arguments.images)
@@ -161,6 +176,7 @@ def main() -> None:
         steps=arguments.steps,
         limit_s=arguments.limit_s,
         folder=arguments.folder,
+        start=arguments.start,
     )
 
 

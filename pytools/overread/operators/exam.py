@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.dataset import Dataset
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
-
-from overread.dicom.geometry import text_of
 from overread.errors import DataError, SpecError
 from overread.operators.card import ModelCard
 from overread.operators.job import Job
 from overread.operators.load import Folder, FoundSeries, load_folder
+from overread.operators.pixels import is_lossy
 from overread.operators.result import InputSeries, Model
 from overread.operators.select import keywords_of, select_inputs
 from overread.operators.volume import ImageVolume, read_volume
@@ -21,8 +18,6 @@ from overread.study.manifest import SeriesRule
 
 _LOSSY: Final = "the images were compressed with loss"
 _REFUSED: Final = "which this model's card does not accept"
-_LOSSY_SYNTAXES: Final = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
-"""Always with loss. JPEG 2000 may be either: there the image's own word counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +97,7 @@ def read_exam(job: Job, card: ModelCard) -> Exam:
             else:
                 job.warn(f"The model ran without {role}: {reason}")
     for role, volume in volumes.items():
-        if any(_is_lossy(header) for header in volume.images):
+        if any(is_lossy(header) for header in volume.images):
             if card.lossy == "refuse":
                 return Exam(model=model, folder=folder, series={}, volumes={}, missing=f"{role}: {_LOSSY}, {_REFUSED}")
             job.warn(f"{role}: {_LOSSY}. Small or faint findings may be lost")
@@ -145,12 +140,6 @@ def choose_series_of(
         selection = select_inputs(folder, wanted)
     exam = Exam(model=model, folder=folder, series={}, volumes={}, missing=selection.missing)
     return exam, selection.inputs
-
-
-def _is_lossy(header: Dataset) -> bool:
-    """Say whether an image was compressed with loss: by its own word (PS3.3 C.7.6.1.1.5), or as it is stored."""
-    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
-    return text_of(header, "LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES
 
 
 def _first_volume(job: Job, role: str, candidates: Sequence[FoundSeries]) -> tuple[FoundSeries, ImageVolume]:

@@ -68,6 +68,9 @@ class DetectionCard(Spec):
     finder: Finder
     classifier: Classifier
     box: Box
+    lossy: Literal["warn", "refuse"] = Field(
+        default="warn", description="Images that were once compressed with loss carry a warning, or are not looked at."
+    )
     body_parts: tuple[str, ...] = Field(description="BodyPartExamined of images that are looked at; empty: not asked.")
     field_mm: float = Field(gt=0, description="Longer side of an image that does not say how large its pixels are.")
 

@@ -117,6 +117,14 @@ def save_networks(path: Path, networks: dict[str, keras.Model]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+def set_weights(path: Path, networks: dict[str, keras.Model]) -> None:
+    """Give networks the parameters that `save_networks` wrote for them."""
+    with np.load(path, allow_pickle=False) as stored:
+        for name, network in networks.items():
+            names = sorted(key for key in stored.files if key.startswith(f"{name}."))
+            network.set_weights([stored[key] for key in names])
+
+
 def load_networks(folder: Path, card: DetectionCard) -> tuple[keras.Model, keras.Model]:
     """Return a card's finder and classifier with their weights.
 
@@ -130,10 +138,7 @@ def load_networks(folder: Path, card: DetectionCard) -> tuple[keras.Model, keras
     path = read_weights(folder, card.weights)
     networks = {"finder": build_finder(card.finder), "classifier": build_classifier(card.classifier, len(card.classes))}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            for name, network in networks.items():
-                names = sorted(key for key in stored.files if key.startswith(f"{name}."))
-                network.set_weights([stored[key] for key in names])
+        set_weights(path, networks)
     except (ValueError, KeyError, OSError) as error:
         raise SpecError(
             f"Networks and weights do not fit together ({type(error).__name__}): correct channels, window or weights.",

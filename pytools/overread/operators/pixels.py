@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from overread.dicom.geometry import text_of, whole_number
 from overread.errors import DataError
@@ -20,6 +26,8 @@ _PIXEL_DATA: Final = b"\xe0\x7f\x10\x00"
 _PIXEL_KEYWORDS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 _PLAIN_BITS: Final = (8, 16, 32)
+_LOSSY_SYNTAXES: Final = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+"""Always with loss. JPEG 2000 may be either: there the image's own word counts."""
 _CUT_OFF: Final = "The image's pixels can't be read, it is cut off or damaged: send the series again."
 
 
@@ -48,6 +56,12 @@ def read_image(path: Path) -> ImageFile:
         header = dcmread(file, stop_before_pixels=True)
         plain = header.file_meta.get("TransferSyntaxUID") in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
         return ImageFile(path=path, header=header, pixels_at=file.tell() if plain else None)
+
+
+def is_lossy(header: Dataset) -> bool:
+    """Say whether an image was compressed with loss: by its own word (PS3.3 C.7.6.1.1.5), or as it is stored."""
+    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
+    return text_of(header, "LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES
 
 
 def stored_values(image: ImageFile) -> tuple[bytes, NDArray[Any]]:

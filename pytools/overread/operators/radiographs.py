@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from overread.dicom.geometry import attribute, text_of, whole_number
 from overread.errors import DataError
 from overread.operators.load import FoundSeries
-from overread.operators.pixels import read_image, stored_values
+from overread.operators.pixels import is_lossy, read_image, stored_values
 
 Pixels = NDArray[np.float32]
 
@@ -27,6 +27,7 @@ _MOST_CLIPPED: Final = 0.75
 _LARGEST_PX: Final = 2**27
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _MIN_MM, _MAX_MM = 0.02, 2.0
+_LOSSY: Final = "it was compressed with loss"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,7 +132,9 @@ class Radiographs:
     refused: tuple[Refused, ...]
 
 
-def read_radiographs(series: Sequence[FoundSeries], *, body_parts: Collection[str]) -> Radiographs:
+def read_radiographs(
+    series: Sequence[FoundSeries], *, body_parts: Collection[str], lossy: Literal["warn", "refuse"] = "warn"
+) -> Radiographs:
     """Read all images of some series; one that can't be used is refused alone.
 
     Parameters
@@ -140,6 +143,8 @@ def read_radiographs(series: Sequence[FoundSeries], *, body_parts: Collection[st
         In any order; images come by series number, then by instance number.
     body_parts
         BodyPartExamined of images that are looked at; empty: not asked.
+    lossy
+        What becomes of images that were once compressed with loss.
     """
     images: list[RadiographImage] = []
     refused: list[Refused] = []
@@ -150,7 +155,10 @@ def read_radiographs(series: Sequence[FoundSeries], *, body_parts: Collection[st
             try:
                 image = read_image(path)
                 name = _name(image.header)
-                if reason := _refusal(image.header, body_parts):
+                reason = _refusal(image.header, body_parts)
+                if not reason and lossy == "refuse" and is_lossy(image.header):
+                    reason = f"{_LOSSY}, which this model's card does not accept"
+                if reason:
                     refused.append(Refused(name=name, reason=reason))
                     continue
                 raw, values = stored_values(image)
@@ -211,6 +219,7 @@ def _radiograph(header: Dataset, values: NDArray[Any], digest: str) -> Radiograp
     notes: list[str] = []
     shown, note = _shown(header, values[0])
     notes += [note] if note else []
+    notes += [f"{_LOSSY}: a fine fracture line may be lost"] if is_lossy(header) else []
     placed = Placed.of(shown)
     row, column = _directions(header)
     if row in {"H", "F"} and column in {"L", "R"}:

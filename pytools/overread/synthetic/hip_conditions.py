@@ -117,7 +117,9 @@ def make_hip(femur: Femur, condition: Condition) -> Hip:
         return Hip(proximal=femur, distal=None, plane=plane, condition=condition)
     proximal, carried = _tipped(femur, condition, rng)
     broken_at = carried.apply(plane.point - femur.head) + femur.head
-    distal, distal_plane = _displaced(femur, condition, plane, np.asarray(broken_at), rng)
+    # The trochanters take the shaft along; a head alone tips without it.
+    taken_along = np.zeros(3) if condition.kind == "neck" else np.asarray(broken_at - plane.point)
+    distal, distal_plane = _displaced(femur, condition, plane, taken_along, rng)
     turned = replace(plane, point=np.asarray(broken_at), normal=np.asarray(carried.apply(plane.normal)))
     return _Broken(proximal=proximal, distal=distal, plane=turned, distal_plane=distal_plane, condition=condition)
 
@@ -143,7 +145,7 @@ def _tipped(femur: Femur, condition: Condition, rng: np.random.Generator) -> tup
 
 
 def _displaced(
-    femur: Femur, condition: Condition, plane: Plane, broken_at: Floats, rng: np.random.Generator
+    femur: Femur, condition: Condition, plane: Plane, taken_along: Floats, rng: np.random.Generator
 ) -> tuple[Femur, Plane]:
     """Return the part of the knee and its side of the fracture: it rides up, turns outwards, goes into varus.
 
@@ -158,7 +160,7 @@ def _displaced(
     elif condition.kind == "intertrochanteric":
         adducted = s * rng.uniform(0.0, 8.0)
     turn = _turn(femur, varus=-adducted, outwards=outwards)
-    shift = broken_at - plane.point - up * femur.down + aside * femur.lateral
+    shift = taken_along - up * femur.down + aside * femur.lateral
     # about the shaft's axis, at the height of the fracture
     pivot = femur.axis_top + ((plane.point - femur.axis_top) @ femur.down) * femur.down
     point = np.asarray(turn.apply(plane.point - pivot) + pivot + shift)

@@ -10,8 +10,9 @@ from pydicom.uid import JPEGBaseline8Bit
 from helpers.exam_files import write_series
 from helpers.threshold_model import card_of
 from overread.operators.card import Card
-from overread.operators.exam import _is_lossy, read_exam
+from overread.operators.exam import read_exam
 from overread.operators.job import Job
+from overread.operators.pixels import is_lossy
 from overread.synthetic.phantoms import make_case
 
 CASE = make_case((6, 12, 10), (2.0, 2.0, 2.0))
@@ -49,6 +50,6 @@ def test_other_images_pass(lossy, tmp_path):
 
 def test_the_way_of_storing_counts_as_well():
     image = copy.deepcopy(CASE.datasets[0])
-    assert not _is_lossy(image)
+    assert not is_lossy(image)
     image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    assert _is_lossy(image)
+    assert is_lossy(image)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, JPEGBaseline8Bit
 
 from overread.operators import film
 from overread.operators.load import load_folder
@@ -27,10 +31,10 @@ def image(values=VALUES, *, number=1, inverted=False, **attributes):
     return ds
 
 
-def read(tmp_path, *datasets, body_parts=("PELVIS",)):
+def read(tmp_path, *datasets, **rules):
     for number, ds in enumerate(datasets):
         ds.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
-    return read_radiographs(load_folder(tmp_path).series, body_parts=body_parts)
+    return read_radiographs(load_folder(tmp_path).series, **{"body_parts": ("PELVIS",), **rules})
 
 
 def test_greys_are_the_same_whatever_the_photometric_interpretation(tmp_path):
@@ -108,6 +112,31 @@ def test_what_is_refused_by_its_header(tmp_path, attributes, reason):
     assert not found.images
     assert reason in found.refused[0].reason
     assert found.refused[0].name == "image 1 of series 1"
+
+
+def stored_with_loss():
+    ds = image()
+    picture = io.BytesIO()
+    Image.fromarray(np.rint(255.0 * VALUES).astype(np.uint8)).save(picture, "JPEG", quality=90)
+    ds.PixelData = encapsulate([picture.getvalue()])
+    ds["PixelData"].VR = "OB"
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.WindowCenter, ds.WindowWidth = 8, 8, 7, "128", "256"
+    return ds
+
+
+@pytest.mark.parametrize("make", [lambda: image(LossyImageCompression="01"), stored_with_loss])
+def test_images_compressed_with_loss_carry_a_warning_or_are_refused_as_the_card_says(tmp_path, make):
+    ds, plain = make(), image(VALUES.T.copy(), number=2)
+    warned = read(tmp_path, ds, plain).images
+    assert warned[0].notes == ("it was compressed with loss: a fine fracture line may be lost",)
+    assert warned[0].placed.values == pytest.approx(VALUES, abs=0.05)
+    assert warned[1].notes == ()
+    found = read(tmp_path, ds, plain, lossy="refuse")
+    assert [each.header.InstanceNumber for each in found.images] == [2]
+    assert [each.reason for each in found.refused] == [
+        "it was compressed with loss, which this model's card does not accept"
+    ]
 
 
 def test_blank_doubled_and_damaged_images(tmp_path):

@@ -99,6 +99,25 @@ def test_a_displaced_fracture_changes_the_bone_beyond_it(kind):
     assert broken.max() < 2.0 * whole.max()
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("kind", ["neck", "intertrochanteric", "subtrochanteric"])
+def test_the_head_of_a_broken_hip_stays_in_its_socket_and_the_shaft_is_displaced(kind, side):
+    femur = make_skeleton(np.random.default_rng(8)).femora[side]
+    lateral = 1.0 if side == "left" else -1.0
+    for seed in range(5):
+        hip = make_hip(femur, Condition(name="fracture", kind=kind, severity=1.0, seed=seed))
+        assert hip.distal is not None
+        assert hip.proximal.head == pytest.approx(femur.head)
+        turned = Rotation.align_vectors(
+            hip.distal.bone.outer[::50] - hip.distal.bone.outer.mean(axis=0),
+            femur.bone.outer[::50] - femur.bone.outer.mean(axis=0),
+        )[0]
+        assert lateral * turned.apply((0.0, -1.0, 0.0))[0] > 0.02  # the foot points outwards
+        shaft = femur.down @ (hip.distal.axis_top - femur.axis_top)
+        assert shaft < 0.0  # the leg is shorter
+        assert np.linalg.norm(hip.distal.axis_top - femur.axis_top) < 80.0
+
+
 def test_one_hip_is_one_hip():
     shot = take(make_person(9), Shot(projection="hip", side="left", spacing_mm=1.5, seed=1))
     assert "left" in shot.boxes
