@@ -235,3 +235,9 @@ def test_a_blank_image_and_one_without_size_or_orientation(run, exam):
     assert "it is blank" in said
     assert "PatientOrientation" in said
     assert "pixels have no size" in said
+
+
+def test_an_image_compressed_with_loss_is_looked_at_with_a_warning(run, exam):
+    result, _ = run([changed(exam[0], exam[0].pixel_array, LossyImageCompression="01")])
+    assert sides(result)["right"] == "hardware"
+    assert "series 1: it was compressed with loss: a fine fracture line may be lost" in result["warnings"]

@@ -1,8 +1,8 @@
-"""Calibrates the classifier on the third set, or judges the model on the held-out set and writes what came out.
+"""Calibrates the classifier on a set of its own, or judges the model on the held-out set and writes what came out.
 
 `evaluate.py calibrate` fits the temperature and writes it, with the weights' hash, to the card; `evaluate.py test`
-looks at the held-out set (240 images, seeds from 7,000,000: `images.py`), once, and writes ``evaluation.json`` and
-``reliability.png`` beside the card. The first held-out set (seeds from 3,000,000) was seen with an earlier finder.
+looks at the held-out set (400 images, seeds from 8,000,000: `images.py`), once, and writes ``evaluation.json`` and
+``reliability.png`` beside the card; `evaluate.py validate` prints the same of the set that choices are made on.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def calibrate(examples: list[Example]) -> None:
-    """Fit the temperature by which the log-likelihood of the third set is largest, and write it to the card."""
+    """Fit the temperature by which the log-likelihood of the set is largest, and write it to the card."""
     path = MODEL / "card.yaml"
     text = re.sub(r"temperature: \S+", "temperature: 1.0", path.read_text("utf-8"))
     digest = hashlib.sha256((MODEL / "weights.npz").read_bytes()).hexdigest()
@@ -83,8 +83,8 @@ def calibrate(examples: list[Example]) -> None:
     print(f"temperature {best:g} from {len(truth)} hips, accuracy there {accuracy:.3f}")
 
 
-def judge(examples: list[Example]) -> dict[str, Any]:
-    """Return what the model makes of the held-out set."""
+def judge(name: str, examples: list[Example]) -> tuple[dict[str, Any], list[tuple[float, int, float, float]]]:
+    """Return what the model makes of a set, and the bins of its reliability."""
     detector = Detector(MODEL, load_detection_card(MODEL))
     looks = [look(detector, example) for example in examples]
     both, both_found, distances = 0, 0, []
@@ -116,10 +116,9 @@ def judge(examples: list[Example]) -> dict[str, Any]:
     by_class = {name: _share(hit, np.array(truth) == i) for i, name in enumerate(CLASSES)}
     broken = np.array(truth) == _FRACTURE
     bins = reliability(np.array(confidence), np.array(right))
-    draw_reliability(bins, MODEL / "reliability.png")
     kinds = {"lateral": LATERAL, "other": OTHER}
-    return {
-        "set": {"first_seed": FIRST_SEED["test"], "images": len(examples), "hips": len(truth), "pixel_mm": SPACING_MM},
+    report = {
+        "set": {"first_seed": FIRST_SEED[name], "images": len(examples), "hips": len(truth), "pixel_mm": SPACING_MM},
         "both_hips_found": {"images": both, "share": round(both_found / max(both, 1), 4), "within_mm": _NEAR_MM},
         "head_error_mm": {"median": round(float(np.median(distances)), 2), "p95": _percentile(distances, 95)},
         "class_accuracy": round(float(hit.mean()), 4),
@@ -147,6 +146,7 @@ def judge(examples: list[Example]) -> dict[str, Any]:
         },
         "temperature": detector.card.classifier.temperature,
     }
+    return report, bins
 
 
 def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[tuple[float, int, float, float]]:
@@ -196,16 +196,19 @@ def _percentile(values: list[float], percent: float) -> float:
 def main() -> None:
     """Calibrate, or judge."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("calibrate", "test"))
+    parser.add_argument("what", choices=("validate", "calibrate", "test"))
     parser.add_argument("--images", type=Path, required=True)
     arguments = parser.parse_args()
-    examples = load_set("calibrate" if arguments.what == "calibrate" else "test", arguments.images)
+    examples = load_set(arguments.what, arguments.images)
     if arguments.what == "calibrate":
         calibrate(examples)
         return
-    report = judge(examples)
-    (MODEL / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    print(json.dumps(report, indent=1))
+    report, bins = judge(arguments.what, examples)
+    text = json.dumps(report, indent=1)
+    if arguments.what == "test":
+        (MODEL / "evaluation.json").write_text(text + "\n", "utf-8")
+        draw_reliability(bins, MODEL / "reliability.png")
+    print(text)
 
 
 if __name__ == "__main__":
