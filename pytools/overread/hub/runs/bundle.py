@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -244,7 +245,7 @@ def _mounted(document: Mapping[str, Any], command: Command | None) -> list[tuple
 def _stages(container: Container) -> list[dict[str, Any]]:
     lines = container.history
     found = []
-    for line, following in zip(lines, [*lines[1:], None], strict=True):
+    for line, following in zip_longest(lines, lines[1:]):
         took_s = (following["time-recorded"] - line["time-recorded"]) / 1000 if following is not None else None
         found.append({"stage": line["status"], "began-ms": line["time-recorded"], "took-s": took_s})
     return found
