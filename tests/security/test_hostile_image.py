@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from helpers.archive import add_project, add_session
-from helpers.runs import MAIN, install, launch, share_environments, wait_for
+from helpers.runs import MAIN, install, launch, wait_for
 from hub_fixture import RunningHub, start_hub
 from overread.errors import PermanentRunnerError
 from overread.hub.models import Experiment, ResourceFile, Scan, Subject
@@ -99,7 +99,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     outside.mkdir()
     (outside / "secret.txt").write_text(SECRET)
     with pytest.MonkeyPatch.context() as patch:
-        share_environments(patch, tmp_path_factory)
         patch.setattr(spec, "Limits", partial(Limits, output_bytes=256 * 2**20))
         running = start_hub(folder, images=(folder / "images",))
         for project in ("P", "OTHER"):

@@ -37,7 +37,7 @@ def button(
     accession: str,
     valid_s: int,
 ) -> None:
-    """Print the address that the PACS' button for the study of FILE opens, and a signed example.
+    """Print the address of the PACS' button, and a signed example.
 
     The secret is read from a file, and neither printed nor put on a command line.
     """
