@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from helpers.ports import free_port
+from overread.cli.hub import listening
 from overread.cli.main import main
 
 
@@ -103,3 +104,8 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["hub", "serve", "--home", str(home)])
     assert done.exit_code == 1
     assert "can't be written" in done.stderr
+
+
+def test_no_answer_waits_for_an_acknowledgement() -> None:
+    with listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
