@@ -33,10 +33,10 @@ from helpers.runs import launch_url, wait_for
 from helpers.studies import MANIFEST
 from hub_fixture import RunningHub, start_hub
 from overread.cli.main import main
-from overread.errors import Unavailable
+from overread.errors import NotFound, Unavailable
 from overread.hub import bootstrap
 from overread.xnat.connection import XnatArchive, open_archive
-from overread.xnat.sending.dimse import listening
+from overread.xnat.sending.dimse import Commitment, listening
 from overread.xnat.sending.nodes import Node, Nodes
 from overread.xnat.sending.service import Sender, Sent
 
@@ -257,6 +257,36 @@ def test_a_node_that_is_away_is_tried_again_later(place: Place) -> None:
             sender_to(pacs.port, clock)[0].look(archive)  # after a restart
         assert place.state(scan)["state"] == "committed"
     assert "SUB" not in str(told)
+
+
+def test_an_exam_deleted_while_a_node_is_about_its_report_ends_no_sender(place: Place) -> None:
+    pacs = Pacs("never")
+    place.study({"ae_title": "PACS"})
+    scan = place.report()
+    clock = Clock()
+    sender, told = sender_to(pacs.port, clock)
+    with pacs.running(), place.archive() as archive:
+        sender.look(archive)
+        transaction = place.state(scan)["transaction"]
+        assert transaction
+
+        def gone(request: object) -> None:
+            raise NotFound("no such experiment")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(archive, "send", gone)
+            for _ in range(2):
+                answer = Commitment(transaction, {})
+                sender.inbox.put(answer)
+                sender.listen(archive, until=time.monotonic() + 0.3)
+                assert answer.done.is_set()
+                assert not answer.kept
+                clock.later(days=2)
+                sender.look(archive)
+    assert f"{place.session} {scan} is not there any more" in told
+    with place.archive() as archive, (other := Pacs("same")).running():  # leaves nothing to the next test
+        sender_to(other.port, clock)[0].look(archive)
+    assert place.state(scan)["state"] == "committed"
 
 
 def test_a_node_that_has_not_kept_it_gets_it_again_and_is_given_up_in_the_end(place: Place) -> None:

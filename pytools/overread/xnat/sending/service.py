@@ -110,7 +110,7 @@ class Sender:
                     try:
                         self._advance(archive, study, report)
                     except NotFound:  # its session was deleted or moved just now
-                        del self._known[report]
+                        self._forget(report)
                         self.tell(f"{report.session} {report.scan} is not there any more")
 
     def listen(self, archive: FileArchive, *, until: float) -> None:
@@ -130,8 +130,15 @@ class Sender:
                 return
             self._keep(archive, report, node, answered(self._known[report][node], told.failed, now=self.clock()))
             told.kept = True
+        except NotFound:  # its session was deleted or moved while the node was about it
+            self.tell(f"a node reports transaction {told.transaction[:64]}, whose report is not there any more")
+            self._open.pop(told.transaction, None)
         finally:
             told.done.set()
+
+    def _forget(self, report: _Report) -> None:
+        del self._known[report]
+        self._open = {transaction: one for transaction, one in self._open.items() if one[0] != report}
 
     def _reports(self, archive: FileArchive, study: StudyManifest) -> Iterator[_Report]:
         """Yield the project's reports: those known that are not at their end, and those that are new."""
