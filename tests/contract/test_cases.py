@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from helpers.archive import add_project, add_session, add_user
 from helpers.runs import MAIN, document, install, launch, wait_for
@@ -172,3 +174,46 @@ def test_what_a_caller_may_not_read_is_in_no_bundle(running: RunningHub, tmp_pat
         answer = owner.get(f"/xapi/overread/runs/{run['id']}/bundle")
     assert answer.status_code == 403
     assert "may not read" in answer.text
+
+
+def test_a_run_on_an_assessor_hides_its_sessions_patient(running: RunningHub, tmp_path: Path) -> None:
+    session = add_session(running.hub)
+    main_py = MAIN + "\nprint('for Jane, ACC4711')\n"
+    with running.client() as client:
+        launch(client, install(client, tmp_path / "images", main=main_py), session)
+        (run,) = wait_for(client)
+        added = client.put(
+            f"/data/experiments/{session}/assessors/A1?xsiType=xnat:qcManualAssessorData&xnat:qcManualAssessorData/project=P"
+        )
+        assert added.status_code in {200, 201}, added.text
+    with running.hub.database.write() as db:
+        found = db.get_one(Experiment, session)
+        found.patient_name, found.accession_number = "DOE^Jane", "ACC4711"
+        given = f"/archive/experiments/{db.scalars(select(Experiment.id).where(Experiment.label == 'A1')).one()}"
+        container = db.get_one(Container, int(run["id"]))
+        resolved = container.resolved
+        container.resolved = resolved | {"inputs": [row | {"value": given} for row in resolved["inputs"]]}
+    out = tmp_path / "run.zip"
+    with running.client() as client:
+        out.write_bytes(client.get(f"/xapi/overread/runs/{run['id']}/bundle").content)
+    _, names, everything = exported(out)
+    assert "log/stdout.log" in names
+    assert "for " in everything
+    assert "Jane" not in everything
+    assert "ACC4711" not in everything
+
+
+def test_a_bundle_that_fails_leaves_nothing(running: RunningHub, tmp_path: Path) -> None:
+    session = add_session(running.hub)
+    with running.client() as client:
+        launch(client, install(client, tmp_path / "images"), session)
+        (run,) = wait_for(client)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(zipfile.ZipFile, "writestr", full)
+            answer = client.get(f"/xapi/overread/runs/{run['id']}/bundle")
+    assert answer.status_code >= 500
+    assert not list(running.hub.layout.tmp.glob("bundle-*"))

@@ -28,7 +28,7 @@ from overread.hub.arrival.objects import read_file_header
 from overread.hub.errors import HubError, forbidden
 from overread.hub.items import uris
 from overread.hub.items.files import owner_of
-from overread.hub.items.folders import Owner, file_path, owner_item
+from overread.hub.items.folders import Owner, file_path, owner_item, session_of
 from overread.hub.items.serialise import project_of, uri_of
 from overread.hub.models import Command, Container, Experiment, Project, Resource, ResourceFile, Scan, Subject
 from overread.hub.runs.logs import STDERR, STDOUT
@@ -268,7 +268,10 @@ def _patient_words(db: Session, hub: Hub, document: Mapping[str, Any]) -> list[s
             item = uris.resolve(db, hub, str(row["value"]))
         except HubError:  # a word, not an object
             continue
-        session = db.get(Experiment, item.session_id) if isinstance(item, Scan) else item
+        if isinstance(item, Resource):
+            item = owner_item(db, Owner(item.owner_kind, item.owner_id))
+        # An assessor has no patient of its own: it is its session that names him.
+        session = session_of(db, item) if isinstance(item, Scan | Experiment) and item.session_id else item
         if isinstance(session, Experiment):
             birth_date = session.fields.get("dcmPatientBirthDate")
             fields = (session.patient_name, birth_date, session.accession_number)

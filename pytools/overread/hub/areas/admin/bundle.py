@@ -10,7 +10,6 @@ from starlette.responses import FileResponse, Response
 from overread.hub.areas.admin.runs import find_run
 from overread.hub.areas.containers.view import describe
 from overread.hub.areas.site.store import XNAT_VERSION
-from overread.hub.database import undo
 from overread.hub.errors import bad_request, conflict
 from overread.hub.http import Call, Route
 from overread.hub.runs import states
@@ -29,17 +28,20 @@ def bundle(call: Call) -> Response:
     if not states.is_finished(container.status):
         raise conflict(f"Run {container.id} has not ended yet.")
     target = call.hub.layout.tmp / f"bundle-{secrets.token_hex(8)}.zip"
-    undo(call.db, lambda: target.unlink(missing_ok=True))
-    write_bundle(
-        call.db,
-        call.hub,
-        container,
-        target,
-        document=describe(container, full=True, backend=call.hub.runs.runner.backend),
-        caller=call.caller,
-        site=(call.hub.config.site_url or str(call.request.base_url).rstrip("/"), XNAT_VERSION),
-        by_value=by == "value",
-    )
+    try:
+        write_bundle(
+            call.db,
+            call.hub,
+            container,
+            target,
+            document=describe(container, full=True, backend=call.hub.runs.runner.backend),
+            caller=call.caller,
+            site=(call.hub.config.site_url or str(call.request.base_url).rstrip("/"), XNAT_VERSION),
+            by_value=by == "value",
+        )
+    except BaseException:  # a GET's transaction has nothing to undo
+        target.unlink(missing_ok=True)
+        raise
     return FileResponse(
         target,
         media_type="application/zip",
