@@ -35,6 +35,8 @@ def test_a_study_from_gate_to_adjudication(hip: ReadingSite) -> None:
     one, two, three = hip.open("tess")
     hip.answer("tess", one["code"], NO)
     hip.answer("tess", two["code"], YES)
+    hip.answer("tess", three["code"], YES, submitted_at="yesterday")
+    assert hip.sync()["gate"]["passed"] == 1, "by REST one may write anything: what has no time does not count"
     hip.answer("tess", three["code"], YES)
     after = hip.sync()
     assert after["gate"] == {

@@ -182,8 +182,7 @@ def sync(
         logins = {login: "" for group in roster.groups.values() for login in group}
         closed = {manifest.project: "originals and results", holder: "the key"}
         check_secrecy(archive, logins, closed=closed)
-        collect(archive, study)
-        for line in advance(archive, study):
+        for line in (*collect(archive, study), *advance(archive, study)):
             tell(line)
         save_record(folder, record)
         _publish(archive, study, folder)
@@ -200,8 +199,12 @@ def sync(
         return document
 
 
-def collect(archive: Archive, study: Study) -> None:
-    """Look for answers on what was given out and not read yet; what the gate refused is looked at again."""
+def collect(archive: Archive, study: Study) -> Iterator[str]:
+    """Look for answers on what was given out and not read yet; what the gate refused is looked at again.
+
+    Readers can write to the sessions of their own projects by REST: an answer whose time is none does not count, and
+    is told, so that one of them holds up nobody else's.
+    """
     out = set()
     for login, project in study.record.projects.items():
         study.worklists[login] = documents.read_document(archive, project, documents.WORKLIST)
@@ -214,15 +217,20 @@ def collect(archive: Archive, study: Study) -> None:
         if code in study.record.said and not refused:
             continue
         project = study.record.projects[one.reader]
-        found = [
-            a
-            for a in answers_on(archive, project=project, code=code, holder=keys.key_project(study.manifest.project))
-            if a.reader == one.reader and a.submitted_at
-        ]
+        holder = keys.key_project(study.manifest.project)
+        found = []
+        for answer in answers_on(archive, project=project, code=code, holder=holder):
+            if answer.reader != one.reader or not answer.submitted_at:
+                continue
+            try:
+                moment(answer.submitted_at)
+            except DataError as error:
+                yield f"{project}, {code}: an answer of {one.reader} does not count, for its submitted_at {error}"
+            else:
+                found.append(answer)
         if found:
             # what counts for the gate is the newest, for everything else what was said first
             answer = found[-1] if one.role == "gate" else found[0]
-            moment(answer.submitted_at)
             study.record.said[code] = Said(answer.submitted_at, answer.data, answer.active_s)
 
 
