@@ -19,7 +19,7 @@ WORKERS ?= 2
 # what is tested with the hub's other database, too
 POSTGRES_TESTS := $(addprefix tests/contract/test_,data_items.py data_files.py commands.py events.py)
 # for the images' tests what pyproject.toml says for those in tests/: no rule there can name them
-TEST_TYPES := --allow-untyped-defs --allow-untyped-calls --allow-incomplete-defs --check-untyped-defs
+TEST_TYPES := --allow-untyped-defs --allow-untyped-calls --allow-incomplete-defs --check-untyped-defs --no-warn-unused-ignores
 
 # Every step of the set-up leaves a stamp once it is whole, so a second run does nothing and an interrupted one goes on.
 # Stamps lie in what they vouch for, so whoever deletes a folder deletes its stamp; dist goes whole into the plugin's jar
