@@ -311,11 +311,11 @@ def _edited(segment: SegmentInfo) -> SegmentInfo:
 def _new_segment(segment: SegmentInfo, *, number: int, known: Sequence[SegmentInfo]) -> SegmentInfo:
     """Return a segment that the reader added.
 
-    Its codes are those of an original segment of the same name but for a number ("Lesion 2"), else those of the
-    upload, which viewers set to "Tissue".
+    Its codes are those of an original segment of the same name but for a number ("Lesion 2"); whatever its name, where
+    all original segments are of one kind; else those of the upload, which viewers set to "Tissue".
     """
     label = plain_text(segment.label, limit=_LO_MAX) or f"Segment {number}"
-    kin = next((s for s in known if _stem(s.label) == _stem(label)), segment)
+    kin = next((s for s in known if _stem(s.label) == _stem(label)), known[0] if _one_kind(known) else segment)
     return replace(
         segment,
         number=number,
@@ -329,6 +329,10 @@ def _new_segment(segment: SegmentInfo, *, number: int, known: Sequence[SegmentIn
         tracking_id=label,
         tracking_uid=str(generate_uid(prefix=None)),
     )
+
+
+def _one_kind(known: Sequence[SegmentInfo]) -> bool:
+    return len({(segment.category, segment.type) for segment in known}) == 1
 
 
 def _key(label: str) -> str:

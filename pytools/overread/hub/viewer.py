@@ -94,9 +94,17 @@ PATCHES: tuple[Patch, ...] = (
     Patch("page: tiles", "index.html", 'content="/assets', f'content="{PREFIX}assets', 2),
     Patch("fonts", "*.css", "url(/", f"url({PREFIX}", 5),
     Patch("icons", "manifest.json", '"/assets/', f'"{PREFIX}assets/', 9),
+    Patch(
+        "no overlap by painting over a locked segment",
+        "*.bundle.*.js",
+        "const shouldMoveSegment = hasProtectedSegmentOverwrite(",
+        "const shouldMoveSegment = false && hasProtectedSegmentOverwrite(",
+        1,
+    ),
 )
-"""All that must change for the application to live below :data:`PREFIX`; the router's base stands in our own
-``app-config.js``."""
+"""All that must change for the application to live below :data:`PREFIX` (the router's base stands in our own
+``app-config.js``), and one fault: painting over a locked segment moves the active one to a layer of its own, where it
+has another number, and what is stored then names the wrong segment. Without that, the locked one keeps its voxels."""
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,22 @@ const shell = {
   },
 };
 
+/** The viewer's configuration is no module: a plain script that OHIF's page runs before the viewer. */
+const VIEWER = "app-config";
+const plainScript = {
+  name: "plain-script",
+  apply: "build" as const,
+  renderChunk(code: string, chunk: { readonly name: string; readonly imports: readonly string[] }): string | null {
+    if (chunk.name !== VIEWER) return null;
+    if (chunk.imports.length > 0) throw new Error(`${VIEWER} must not share modules with the pages`);
+    return `(function () {\n"use strict";\n${code}\n})();\n`;
+  },
+};
+
 // One folder per page: XNAT (from the plugin jar) and the hub serve `/overread/<page>` as `<page>/index.html`.
 export default defineConfig({
   base: "/overread/",
-  plugins: [shell, precompress],
+  plugins: [shell, plainScript, precompress],
   appType: "mpa",
   build: {
     outDir: "dist",
@@ -45,7 +57,15 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // the pages' Content-Security-Policy allows no data: scripts
     modulePreload: { polyfill: false },
-    rollupOptions: { input: Object.fromEntries(PAGES.map((name) => [name, page(name)])) },
+    rollupOptions: {
+      input: {
+        ...Object.fromEntries(PAGES.map((name) => [name, page(name)])),
+        [VIEWER]: resolve(import.meta.dirname, "src/viewer/app-config.js"),
+      },
+      output: {
+        entryFileNames: (chunk) => (chunk.name === VIEWER ? "viewer/app-config.js" : "assets/[name]-[hash].js"),
+      },
+    },
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.ts"], restoreMocks: true },
 });

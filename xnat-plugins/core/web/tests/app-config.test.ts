@@ -1,10 +1,6 @@
 /** The viewer's configuration, run as the viewer runs it, with small stand-ins for the viewer's services. */
 
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-
-const SOURCE = readFileSync(resolve(import.meta.dirname, "../public/viewer/app-config.js"), "utf8");
 
 interface Config {
   routerBasename: string;
@@ -22,9 +18,10 @@ interface Extension {
   getHangingProtocolModule: () => [{ protocol: { displaySetSelectors: { image: { seriesMatchingRules: object[] } } } }];
 }
 
-function configured(search: string): Config {
+async function configured(search: string): Promise<Config> {
   window.history.replaceState(null, "", `/viewer/segmentation${search}`);
-  new Function(SOURCE)();
+  vi.resetModules();
+  await import("../src/viewer/app-config.js");
   return (window as unknown as { config: Config }).config;
 }
 
@@ -56,6 +53,7 @@ function managers(store: (dataset: Record<string, unknown>, request: XMLHttpRequ
         subscribe: (_: string, listener: () => void) => listeners.push(listener),
         getSegmentationRepresentations: () => segmentations.map((segmentationId) => ({ segmentationId, active: true })),
         getSegmentations: () => [],
+        getSegmentation: () => undefined,
       },
       displaySetService: { getDisplaySetByUID: (uid: string) => (uid === "seg" ? DISPLAY_SET : undefined) },
       uiNotificationService: { show: (notice: { message: string }) => notices.push(notice.message) },
@@ -91,26 +89,30 @@ describe("app-config.js", () => {
   afterEach(() => vi.unstubAllGlobals());
 
   async function save(made: ReturnType<typeof managers>): Promise<void> {
-    const [extension] = configured("?project=BTS").extensions;
+    const [extension] = (await configured("?project=BTS")).extensions;
     await extension.getCommandsModule(made).definitions.reviewSave();
   }
 
-  it("asks the project of the address, and no other path", () => {
-    expect(configured("?project=BTS").dataSources[0].configuration.qidoRoot).toBe("/xapi/dicomweb/projects/BTS");
-    expect(configured("?project=../../evil").dataSources[0].configuration.qidoRoot).toBe("/xapi/dicomweb/projects/_");
-    expect(configured("").routerBasename).toBe("/viewer");
+  it("asks the project of the address, and no other path", async () => {
+    expect((await configured("?project=BTS")).dataSources[0].configuration.qidoRoot).toBe(
+      "/xapi/dicomweb/projects/BTS",
+    );
+    expect((await configured("?project=../../evil")).dataSources[0].configuration.qidoRoot).toBe(
+      "/xapi/dicomweb/projects/_",
+    );
+    expect((await configured("")).routerBasename).toBe("/viewer");
   });
 
-  it("stores label maps, uncompressed", () => {
-    expect(configured("?project=BTS").dataSources[0].configuration.segmentation.store).toEqual({
+  it("stores label maps, uncompressed", async () => {
+    expect((await configured("?project=BTS")).dataSources[0].configuration.segmentation.store).toEqual({
       defaultMode: "labelmap",
       transferSyntaxUID: "1.2.840.10008.1.2.1",
     });
   });
 
-  it("hangs the first series of the address", () => {
-    const [{ protocol }] = configured(
-      "?project=BTS&SeriesInstanceUIDs=1.5,1.6,1.9",
+  it("hangs the first series of the address", async () => {
+    const [{ protocol }] = (
+      await configured("?project=BTS&SeriesInstanceUIDs=1.5,1.6,1.9")
     ).extensions[0].getHangingProtocolModule();
     expect(protocol.displaySetSelectors.image.seriesMatchingRules).toContainEqual({
       attribute: "SeriesInstanceUID",
@@ -198,9 +200,9 @@ describe("app-config.js", () => {
     });
   });
 
-  it("takes a change for an edit only after the reader has touched the picture", () => {
+  it("takes a change for an edit only after the reader has touched the picture", async () => {
     const made = managers(() => undefined);
-    configured("?project=BTS").extensions[0].preRegistration(made);
+    (await configured("?project=BTS")).extensions[0].preRegistration(made);
     const [modified] = made.listeners;
     modified!();
     expect(told).toEqual([]);
@@ -212,9 +214,9 @@ describe("app-config.js", () => {
     expect(told.map((message) => message["type"])).toEqual(["overread:activity", "overread:edited"]);
   });
 
-  it("saves on the host page's word, on nobody else's", () => {
+  it("saves on the host page's word, on nobody else's", async () => {
     const made = managers(() => undefined);
-    configured("?project=BTS").extensions[0].preRegistration(made);
+    (await configured("?project=BTS")).extensions[0].preRegistration(made);
     const say = (source: unknown, origin: string): void => {
       const event = new MessageEvent("message", { data: { type: "overread:save" }, origin });
       Object.defineProperty(event, "source", { value: source });
@@ -227,9 +229,9 @@ describe("app-config.js", () => {
     expect(made.commands.map(([name]) => name)).toEqual(["reviewSave"]);
   });
 
-  it("begins with a small brush, once", () => {
+  it("begins with a small brush, once", async () => {
     const made = managers(() => undefined);
-    configured("?project=BTS").extensions[0].onModeEnter(made);
+    (await configured("?project=BTS")).extensions[0].onModeEnter(made);
     const ready = made.listeners[0]!;
     ready();
     expect(made.commands).toEqual([["setBrushSize", { value: 5 }]]);

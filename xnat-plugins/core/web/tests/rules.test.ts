@@ -14,9 +14,8 @@ const ADMIN_BUDGET_BYTES = 62_000;
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /\.\w+$/.test(name));
 const sources = filesBelow(join(ROOT, "src"))
-  .filter((name) => name.endsWith(".ts"))
-  .map((name) => join("src", name))
-  .concat("public/viewer/app-config.js");
+  .filter((name) => /\.(ts|js)$/.test(name))
+  .map((name) => join("src", name));
 
 describe("every source file", () => {
   it.each(sources)("%s makes no HTML of texts and names no host", (file) => {

@@ -2,7 +2,7 @@
  * The viewer in its frame: OHIF 3 at `/viewer/` where the site serves it (the hub does), else the viewer of XNAT's OHIF
  * plugin, which has its own saving.
  *
- * Page and viewer talk by messages, see `public/viewer/app-config.js`.
+ * Page and viewer talk by messages, see `src/viewer/app-config.js`.
  */
 
 import { el } from "../ui/dom";
