@@ -96,6 +96,16 @@ def test_the_configuration_is_that_of_the_plugin_and_asked_for_each_time(browser
     assert browser.get("/viewer/app-config.js", headers={"if-none-match": answer.headers["etag"]}).status_code == 304
 
 
+@pytest.mark.parametrize("path", ["/viewer/segmentation", "/viewer/app-config.js", "/overread/review"])
+def test_what_a_page_may_run_stands_also_in_the_answer_that_it_has_not_changed(
+    browser: httpx.Client, path: str
+) -> None:
+    first = browser.get(path)
+    again = browser.get(path, headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize("path", ["none.js", "..%2f..%2fhub.sqlite", "%2e%2e/hub.sqlite", "assets"])
 def test_nothing_else_is_given(browser: httpx.Client, path: str) -> None:
     answer = browser.get(f"/viewer/{path}")

@@ -99,7 +99,9 @@ def _send(call: Call, path: Path) -> Response:
     state = path.stat()
     etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
     if call.request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers={"etag": etag, "cache-control": fresh})
+        # A browser puts the headers of this answer over those it kept: without the policy the page would run nothing.
+        kept = {"etag": etag, "cache-control": fresh, contentpolicy.HEADER: headers[contentpolicy.HEADER]}
+        return Response(status_code=304, headers=kept)
     return FileResponse(path, headers=headers | {"etag": etag}, stat_result=state)
 
 
