@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -36,9 +37,9 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Lanes | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes | None:
     """Take the place of xdist's own ways, unless one is asked for by ``--dist``."""
     if config.getoption("dist") != "load":
         return None
     config.option.loadscopereorder = False  # the order is that of `helpers.requirements`
-    return Lanes(config)
+    return Lanes(config, log)
