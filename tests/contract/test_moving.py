@@ -180,7 +180,7 @@ def crash_while_moving(hub: RunningHub, session: str, *, kept: bool) -> None:
     """Move a session as far as a kill would let it, before or after the transaction is kept."""
     with hub.hub.database.write() as db:
         move_experiment(db, hub.hub, db.get_one(Experiment, session), db.get_one(Project, "Q"))
-        db.info["undo"], db.info["after_commit"] = [], []  # the process is gone: nobody cleans up
+        db.info.clear()  # the process is gone: nobody cleans up
         if not kept:
             db.rollback()
 
@@ -214,7 +214,7 @@ def test_what_was_deleted_or_replaced_before_a_crash_is_back(hub: RunningHub, tm
         journal.set_aside(db, hub.hub, folder)
         folder.mkdir()
         (folder / "other").write_text("made afterwards")
-        db.info["undo"], db.info["after_commit"] = [], []
+        db.info.clear()
         db.rollback()
     assert sorted(path.name for path in folder.iterdir()) == ["other"]
     journal.recover(hub.hub)
@@ -228,7 +228,7 @@ def test_a_list_cut_off_in_the_middle_is_read_as_far_as_it_goes(hub: RunningHub)
     folder.mkdir()
     with hub.hub.database.write() as db:
         journal.rename(db, hub.hub, folder, folder.with_name("moved"))
-        db.info["undo"], db.info["after_commit"] = [], []
+        db.info.clear()
         db.rollback()
     (place,) = hub.hub.layout.journal.iterdir()
     with (place / "list.jsonl").open("a") as sink:

@@ -16,7 +16,7 @@ def test_build_prints_the_jar_and_what_to_do_with_it(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)  # where no stubs lie
     folder = write_study(tmp_path / "knee").parent
     result = CliRunner().invoke(main, ["plugin", "build", str(folder), "--output", str(tmp_path / "out")])
-    assert result.stdout == f"{tmp_path}/out/overread-knee-1.2.0.jar  overreadKnee 1.2.0, 7 files; {UNCHECKED}\n"
+    assert result.stdout == f"{tmp_path}/out/overread-knee-1.2.0.jar  overreadKnee 1.2.0, 8 files; {UNCHECKED}\n"
     assert "Not for release, good for the embedded hub only: overread-knee-1.2.0.jar" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Drop them into the plugins folder of XNAT")
 
